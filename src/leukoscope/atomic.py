@@ -1,0 +1,50 @@
+"""Outputs that are either whole or not there: written beside their place, then renamed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+def _beside(target: Path) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target.with_name(f".{target.name}.{os.getpid()}.part")
+
+
+@contextmanager
+def new_file(target: Path | str) -> Iterator[Path]:
+    """Yield a path to write to; on success it replaces `target`, on an error nothing is left."""
+    target = Path(target)
+    part = _beside(target)
+    try:
+        yield part
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(target: Path | str) -> Iterator[Path]:
+    """Yield an empty folder to fill; on success it replaces the folder `target`, on an error nothing is left."""
+    target = Path(target)
+    part = _beside(target)
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    try:
+        yield part
+        if target.exists():
+            shutil.rmtree(target)
+        part.replace(target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def write_json(target: Path | str, content: Any) -> None:
+    """Write `content` as sorted, indented JSON; NaN is refused, since JSON has none."""
+    with new_file(target) as part:
+        part.write_text(json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")

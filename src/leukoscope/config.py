@@ -1,0 +1,232 @@
+"""params.yaml as frozen pydantic models, one for each section; an unknown key is an error.
+
+`load_params` reads the whole file and names every mistake in one message. A row under `models:` says what differs
+from `model_defaults:`; `Params.row` joins the two.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from leukoscope.errors import ConfigError
+
+PARAMS_FILE = Path("params.yaml")
+
+Protocol = Literal["subject", "official", "image", "paper"]
+HONEST_PROTOCOLS: tuple[Protocol, ...] = ("subject", "official")
+LEAKY_PROTOCOLS: tuple[Protocol, ...] = ("image", "paper")
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class Section(BaseModel):
+    """A part of params.yaml: frozen, no unknown keys, no NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Synthetic(Section):
+    """What `fetch.source: synthetic` draws."""
+
+    seed: Seed = 7
+    subjects_all: int = Field(default=16, ge=2, description="training subjects with leukemia")
+    subjects_hem: int = Field(default=12, ge=2, description="training subjects without")
+    images_per_subject: int = Field(default=24, ge=2, description="on average; subjects differ, as in C-NMC")
+    prelim_subjects: int = Field(default=8, ge=2, description="of the preliminary test set, half a class")
+    prelim_images_per_subject: int = Field(default=8, ge=1)
+    final_images: int = Field(default=16, ge=0, description="unlabelled 600x600 images")
+    subject_strength: NotNegative = Field(default=1.0, description="spread of stain, size and texture over subjects")
+
+
+class Fetch(Section):
+    """Where the images come from."""
+
+    source: Literal["synthetic", "folder", "archive", "kaggle"] = "synthetic"
+    name: str = Field(default="synthetic", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="names the data set")
+    path: Path | None = Field(default=None, description="the folder or archive")
+    labels: Path | None = Field(default=None, description="CSV with columns file, label, subject")
+    positive: str = Field(default="all", description="the positive class's name, compared without regard to case")
+    verify: bool = Field(default=False, description="compare with C-NMC 2019's complete SHA-256 list")
+    synthetic: Synthetic = Synthetic()
+
+    @model_validator(mode="after")
+    def _a_path_where_one_is_needed(self) -> Fetch:
+        if self.source in ("folder", "archive") and self.path is None:
+            raise ValueError(f"fetch.path must name the {self.source} when fetch.source is {self.source}")
+        return self
+
+
+class Validate(Section):
+    """When the data stop the pipeline."""
+
+    max_bad: int = Field(default=0, ge=0, description="unreadable images that are tolerated")
+    strict: bool = Field(default=False, description="content, size and hash findings stop the pipeline too")
+
+
+class Split(Section):
+    """How images are divided."""
+
+    seed: Seed = 7
+    folds: int = Field(default=5, ge=1, description="1 means one grouped 70/15/15 split; 2 is too few to validate")
+    paper_balance: Share | None = Field(
+        default=None, gt=0, lt=1, description="share of ALL images that protocol `paper` is resampled to"
+    )
+
+    @field_validator("folds")
+    @classmethod
+    def _not_two(cls, folds: int) -> int:
+        if folds == 2:
+            raise ValueError(
+                "2 folds leave nothing to train on, since one tests and one validates: use 1, or 3 and more"
+            )
+        return folds
+
+
+class Augment(Section):
+    """Table II: the arguments of Keras's ImageDataGenerator."""
+
+    seed: Seed = 7
+    horizontal_flip: bool = True
+    vertical_flip: bool = True
+    rotation: float = Field(default=30, ge=0, le=180, description="degrees")
+    width_shift: Share = Field(default=0.25, description="share of the width")
+    height_shift: Share = Field(default=0.25, description="share of the height")
+    shear: float = Field(default=20, ge=0, lt=90, description="degrees; the paper's '20 %' read literally is 0.2")
+    zoom: float = Field(default=0.3, ge=0, lt=1, description="x and y factors are drawn from 1-zoom to 1+zoom")
+    channel_shift: float = Field(default=10, ge=0, le=255, description="grey levels, one draw for all channels")
+    keep_black: bool = Field(default=False, description="leave the black background out of the channel shift")
+
+
+class ModelSettings(Section):
+    """A row: everything that makes one model differ from another."""
+
+    backbone: str
+    weights: str = Field(default="imagenet", description="imagenet, none, or a .weights.h5 file")
+    frame: int = Field(default=300, ge=32, description="centre pixels at native scale; 450 is the whole picture")
+    size: int = Field(default=224, ge=32, description="pixels of the backbone's square input")
+    mode: Literal["frozen", "finetune"] = "frozen"
+    views: int = Field(default=0, ge=0, description="augmented copies of each training image (frozen mode)")
+    pooling: Literal["max", "avg"] = "max"
+    head: Literal["regularized", "plain"] = "regularized"
+    width: int = Field(default=256, ge=1, description="units of the regularized head's hidden layer")
+    kernel_l2: NotNegative = 0.016
+    activity_l1: NotNegative = 0.006
+    bias_l1: NotNegative = 0.006
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    learning_rate: Positive = 0.003
+
+
+class Train(Section):
+    """How every row is trained."""
+
+    seed: Seed = 7
+    batch_size: int = Field(default=40, ge=1)
+    epochs: int = Field(default=40, ge=1)
+    patience: int = Field(default=8, ge=1, description="epochs without a better val loss before stopping")
+    head_epochs: int = Field(default=3, ge=0, description="finetune: epochs on frozen features before all layers train")
+    freeze_batchnorm: bool = True
+
+
+class Threshold(Section):
+    """How the operating point is chosen on the validation side."""
+
+    rule: Literal["specificity"] = "specificity"
+    at_least: float = Field(default=0.9, gt=0, lt=1)
+
+
+class Evaluate(Section):
+    """How results are measured."""
+
+    bootstrap: int = Field(default=1000, ge=100, description="group resamples behind each interval")
+    level: float = Field(default=0.95, gt=0, lt=1)
+    seed: Seed = 7
+
+
+class Register(Section):
+    """What may become champion."""
+
+    protocol: Protocol = "subject"
+    min_sensitivity: Share = Field(default=0.3, description="at the threshold chosen on val")
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    fetch: Fetch = Fetch()
+    validate_: Validate = Field(default=Validate(), alias="validate")
+    split: Split = Split()
+    protocols: tuple[Protocol, ...] = Field(default=("subject", "image"), min_length=1)
+    augment: Augment = Augment()
+    model_defaults: dict[str, Any] = {}
+    models: dict[str, dict[str, Any] | None] = Field(min_length=1)
+    train: Train = Train()
+    threshold: Threshold = Threshold()
+    evaluate: Evaluate = Evaluate()
+    register_: Register = Field(default=Register(), alias="register")
+
+    @field_validator("models")
+    @classmethod
+    def _names_that_make_stage_names(cls, models: dict[str, Any]) -> dict[str, Any]:
+        for name in models:
+            if not name.replace("_", "").isalnum():
+                raise ValueError(f"'{name}' cannot name a row: use letters, digits and underscores")
+        return models
+
+    def row(self, name: str) -> ModelSettings:
+        """The settings of row `name`, with `model_defaults` where it says nothing."""
+        if name not in self.models:
+            raise ConfigError(f"params.yaml has no row models.{name}; it has {', '.join(self.models)}")
+        return ModelSettings(**{**self.model_defaults, **(self.models[name] or {})})
+
+    def rows(self) -> dict[str, ModelSettings]:
+        """Every row's settings by name, in the order of params.yaml."""
+        return {name: self.row(name) for name in self.models}
+
+
+def _mistakes(error: ValidationError, prefix: str = "") -> list[str]:
+    lines = []
+    for problem in error.errors():
+        key = ".".join([*([prefix] if prefix else []), *(str(part) for part in problem["loc"])])
+        message = problem["msg"].removeprefix("Value error, ")
+        given = "" if problem["type"] in ("extra_forbidden", "missing") else f" (got {problem['input']!r})"
+        if problem["type"] == "extra_forbidden":
+            message = "unknown key"
+        lines.append(f"{key}: {message}{given}")
+    return lines
+
+
+def load_params(path: Path | str = PARAMS_FILE) -> Params:
+    """Read and check params.yaml. Raises ConfigError that names every mistake."""
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path} is not here: run this in the root of the checkout") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not readable YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} holds no sections")
+    mistakes: list[str] = []
+    params: Params | None = None
+    try:
+        params = Params(**content)
+    except ValidationError as error:
+        mistakes += _mistakes(error)
+    models = content.get("models")
+    defaults = content.get("model_defaults") or {}
+    if isinstance(models, dict) and isinstance(defaults, dict):
+        for name, own in models.items():
+            try:
+                ModelSettings(**{**defaults, **(own or {})})
+            except ValidationError as error:
+                mistakes += _mistakes(error, f"models.{name}")
+    if mistakes or params is None:
+        raise ConfigError(f"{path}: " + "; ".join(dict.fromkeys(mistakes)))
+    return params

@@ -1,0 +1,1 @@
+"""What an image set is: sources, synthetic cells, manifest, expectations, splits, packed arrays, augmentation."""

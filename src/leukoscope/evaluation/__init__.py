@@ -1,0 +1,1 @@
+"""What a result is: metrics, group bootstrap, calibration, figures."""
