@@ -83,9 +83,7 @@ class Split(Section):
     @classmethod
     def _not_two(cls, folds: int) -> int:
         if folds == 2:
-            raise ValueError(
-                "2 folds leave nothing to train on, since one tests and one validates: use 1, or 3 and more"
-            )
+            raise ValueError("2 folds leave none to train on: one tests, the other validates; use 1, or 3 and more")
         return folds
 
 

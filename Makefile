@@ -1,0 +1,48 @@
+# Paths are relative throughout, so the checkout may lie anywhere and move.
+# uv is used where it is found, and fetched from the package registry by pip where it is not.
+UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+RUN := "$(UV)" run --no-sync
+PYTHON ?= python3
+
+.PHONY: help install demo repro ui test test-slow check format clean-results
+
+help:
+	@echo "make demo       install, run the whole pipeline on synthetic cells, show the models and the champion"
+	@echo "make ui         open MLflow's pages on the runs and the registry"
+	@echo "make test       the quick tests            make test-slow  kills, servers, whole pipelines"
+	@echo "make check      format, lint, types and the quick tests, as CI does"
+
+.uv/bin/uv:
+	@echo "uv is not here: fetching it into .uv with pip"
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .uv uv || \
+		{ echo "error: no uv and no pip: install one of them (on Debian: apt-get install python3-pip)" >&2; exit 2; }
+
+ifeq ($(UV),.uv/bin/uv)
+install: .uv/bin/uv
+endif
+install:
+	@test -e .venv/bin/python || "$(UV)" venv --quiet --relocatable .venv
+	@"$(UV)" sync --quiet --locked
+
+demo: install
+	@$(RUN) dvc repro --quiet
+	@$(RUN) leukoscope summary
+
+ui: install
+	@$(RUN) leukoscope ui
+
+test: install
+	@$(RUN) pytest -q -m "not slow"
+
+test-slow: install
+	@$(RUN) pytest -q -m slow
+
+check: install
+	@$(RUN) ruff format --check .
+	@$(RUN) ruff check .
+	@$(RUN) mypy
+	@$(RUN) pytest -q -m "not slow"
+
+format: install
+	@$(RUN) ruff format .
+	@$(RUN) ruff check --fix .

@@ -1,0 +1,5 @@
+"""`python -m leukoscope` is the command line."""
+
+from leukoscope.cli import main
+
+main()

@@ -1,0 +1,143 @@
+"""The command line. Nothing heavy is imported before a command needs it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from leukoscope.errors import DataError, run_reporting_errors
+
+app = typer.Typer(
+    help="Leukemia cell classifiers, from images to a promoted model, with honest numbers.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Version = Annotated[int | None, typer.Option(help="A registered version; the champion otherwise.")]
+
+
+def _data_name() -> str:
+    from leukoscope.config import load_params
+
+    return load_params().fetch.name
+
+
+@app.command()
+def predict(
+    paths: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
+    csv: Annotated[Path | None, typer.Option(help="Write the table here instead of printing it.")] = None,
+    version: Version = None,
+) -> None:
+    """Score images with the champion: p(ALL) and the call at its threshold.
+
+    Example: leukoscope predict data/raw/images --csv scores.csv
+    """
+    from leukoscope import registry
+    from leukoscope.predict import images_below, score, warning, write_csv
+
+    files = images_below(paths)
+    champion = registry.load_champion(_data_name(), version)
+    scores = score(files, champion)
+    for line in scores.unreadable:
+        typer.echo(f"not scored: {line}", err=True)
+    if scores.table.empty:
+        raise DataError(f"none of the {len(files)} images could be read")
+    if csv:
+        write_csv(scores, csv)
+        calls = scores.table["call"].value_counts()
+        typer.echo(f"{csv}: {len(scores.table)} images, {calls.get('ALL', 0)} called ALL, {calls.get('hem', 0)} hem")
+    else:
+        typer.echo(scores.table.to_string(index=False, float_format=lambda p: f"{p:.6f}", na_rep=""))
+    typer.echo(warning(champion), err=True)
+
+
+@app.command()
+def audit() -> None:
+    """Say which images are one picture, and which subjects they join into groups.
+
+    Example: leukoscope audit
+    """
+    from leukoscope.data.duplicates import audit_text
+
+    typer.echo(audit_text(Path("reports")))
+
+
+@app.command()
+def summary() -> None:
+    """Show the models side by side, the promoted version, and where to look next.
+
+    Example: leukoscope summary
+    """
+    from leukoscope import registry
+    from leukoscope.report import terminal_summary
+
+    typer.echo(terminal_summary(Path("reports"), registry.champion_or_none(_data_name())))
+
+
+@app.command()
+def champion() -> None:
+    """Show the version that predict uses, and the one before it.
+
+    Example: leukoscope champion
+    """
+    from leukoscope import registry
+
+    typer.echo(registry.describe(_data_name()))
+
+
+@app.command()
+def promote(
+    version: Annotated[int, typer.Argument(help="The registered version.")],
+    reason: Annotated[str, typer.Option(help="Why; kept as a tag of the version.")],
+) -> None:
+    """Make a registered version champion.
+
+    Example: leukoscope promote 2 --reason "better on our own smears"
+    """
+    from leukoscope import registry
+
+    typer.echo(registry.promote(_data_name(), version, reason))
+
+
+@app.command()
+def rollback() -> None:
+    """Give the champion's place back to the version before it.
+
+    Example: leukoscope rollback
+    """
+    from leukoscope import registry
+
+    typer.echo(registry.rollback(_data_name()))
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 5000,
+) -> None:
+    """Open MLflow's pages on this machine and print their address.
+
+    Example: leukoscope ui --port 5001
+    """
+    from leukoscope import tracking
+
+    command = tracking.ui_command(port)
+    typer.echo(f"MLflow: http://127.0.0.1:{port} (Ctrl-C ends it)")
+    sys.stdout.flush()
+    os.execvp(command[0], command)
+
+
+def main() -> None:
+    """Run the command line: exit code 2 and one line for the user's mistakes, 1 for ours."""
+    debug = "--debug" in sys.argv
+    if debug:
+        sys.argv.remove("--debug")
+    sys.exit(run_reporting_errors(lambda: app(standalone_mode=True), debug=debug or None))
+
+
+if __name__ == "__main__":
+    main()

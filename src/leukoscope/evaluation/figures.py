@@ -1,0 +1,270 @@
+"""The figures of a row's result: the paper's figures 3 to 8, and what it left out.
+
+Every function takes what it draws and a `Heading`, and returns a matplotlib Figure; nothing touches pyplot's global
+state or the user's matplotlibrc. `save` writes the same bytes for the same figure. Colours are from Okabe and Ito's
+palette, which colour-blind readers can tell apart; the classes differ in marker or position besides.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator
+from sklearn.metrics import roc_curve
+
+from leukoscope import atomic
+from leukoscope.config import Protocol
+from leukoscope.evaluation.metrics import CLASSES, ECE_BINS, calibration_bin
+from leukoscope.evaluation.protocols import PROTOCOLS
+from leukoscope.evaluation.results import labels_and_scores, side_of, subject_table
+
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#5F6368"
+CLASS_COLOURS = {"ALL": ORANGE, "hem": BLUE}
+CLASS_MARKERS = {"ALL": "o", "hem": "s"}
+DOT: Any = {"alpha": 0.85, "edgecolor": "white", "linewidth": 0.6, "clip_on": False, "zorder": 3}
+STYLE: Any = {
+    **{key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"},
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.titlecolor": GREY,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E6E6E6",
+    "grid.linewidth": 0.8,
+    "legend.frameon": False,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "figure.dpi": 150,
+    "savefig.dpi": 150,
+    "svg.hashsalt": "leukoscope",
+}
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What stands over a figure: the row, its protocol, and a note on what the numbers are not (synthetic cells)."""
+
+    row: str
+    protocol: Protocol
+    note: str = ""
+
+
+P = ParamSpec("P")
+
+
+def _figure(
+    width: float, height: float
+) -> Callable[[Callable[Concatenate[Figure, P], str]], Callable[Concatenate[Heading, P], Figure]]:
+    """Turn a function that draws into an empty figure and returns its subtitle into one that takes a Heading."""
+
+    def decorate(draw: Callable[Concatenate[Figure, P], str]) -> Callable[Concatenate[Heading, P], Figure]:
+        @wraps(draw)
+        def drawn(heading: Heading, /, *args: P.args, **kwargs: P.kwargs) -> Figure:
+            with matplotlib.rc_context(STYLE):
+                figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08))
+                FigureCanvasAgg(figure)
+                subtitle = draw(figure, *args, **kwargs)
+                _head(figure, heading, subtitle)
+                return figure
+
+        return drawn
+
+    return decorate
+
+
+def _fill(text: str, figure: Figure, points: float) -> str:
+    """Wrap text of this size to the figure's width; DejaVu's bold letters are some 0.67 of their size wide."""
+    return textwrap.fill(text, int((figure.get_figwidth() - 0.2) * 72 / (0.67 * points)))
+
+
+def _head(figure: Figure, heading: Heading, subtitle: str) -> None:
+    title = f"{_fill(heading.row, figure, 11)}\n{_fill(PROTOCOLS[heading.protocol].title, figure, 11)}"
+    figure.suptitle(title, x=0.02, ha="left", fontsize=11, fontweight="bold")
+    figure.axes[0].set_title(_fill(subtitle, figure, 8.5), fontsize=8.5)
+    if heading.note:
+        note = _fill(heading.note, figure, 8.5)
+        figure.supxlabel(note, x=0.02, ha="left", fontsize=8.5, color=ORANGE, fontweight="bold")
+
+
+def save(figure: Figure, target: Path | str) -> None:
+    """Write a figure as PNG, whole or not at all, without a version or date in its bytes."""
+    with matplotlib.rc_context(STYLE), atomic.new_file(target) as part:
+        figure.savefig(part, format="png", metadata={"Software": None})
+
+
+def _interval_text(content: Mapping[str, Any], name: str, level: float) -> str:
+    value, low, high = (content[key] for key in (name, f"{name}_low", f"{name}_high"))
+    if value is None:
+        return "not defined"
+    if low is None or high is None:
+        return f"{value:.3f} (no interval: {content['interval_reason']})"
+    return f"{value:.3f} ({level:.0%} interval {low:.3f} to {high:.3f})"
+
+
+@_figure(4.8, 5.0)
+def confusion_figure(figure: Figure, side: Mapping[str, Any]) -> str:
+    """The confusion matrix at p > 0.5 of one side of metrics.json, with the share of each actual class."""
+    counts = side["confusion"]
+    cells = np.array([[counts["tp"], counts["fn"]], [counts["fp"], counts["tn"]]])
+    shares = cells / np.maximum(cells.sum(axis=1, keepdims=True), 1)
+    axes = figure.add_subplot()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(cells):
+        colour = "white" if shares[row, column] > 0.6 else "black"
+        axes.text(column, row - 0.06, f"{count:,}", ha="center", va="center", fontsize=17, color=colour)
+        axes.text(column, row + 0.14, f"{shares[row, column]:.1%}", ha="center", va="center", color=colour)
+    names = list(CLASSES.values())
+    axes.set_xticks([0, 1], names)
+    axes.set_yticks([0, 1], names)
+    axes.set(xlabel="called (p > 0.5)", ylabel="actual")
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    return f"test, {side['n']:,} images; accuracy {side['accuracy']:.1%}"
+
+
+def _per_epoch(figure: Figure, history: pd.DataFrame, name: str) -> Axes:
+    """One thin line per fold, and their mean bold up to the last epoch of them all: beyond it a mean would jump."""
+    axes = figure.add_subplot()
+    epochs = history["epoch"]
+    for column, label, colour in ((name, "train", BLUE), (f"val_{name}", "validation", ORANGE)):
+        folds = history.pivot(index="epoch", columns="fold", values=column)
+        marker = "o" if len(folds) < 4 else ""
+        mean = folds.mean(axis=1, skipna=False).dropna()
+        if folds.shape[1] > 1:
+            axes.plot(folds.index, folds.to_numpy(), color=colour, linewidth=0.8, alpha=0.4)
+            label = f"{label}, mean of folds"
+        axes.plot(mean.index, mean, color=colour, linewidth=2.2, marker=marker, label=label)
+    axes.set_xlim(epochs.min() - 0.5, epochs.max() + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("epoch", loc="left")
+    axes.margins(y=0.08)
+    axes.legend(loc="upper right", bbox_to_anchor=(1, -0.085), ncols=2, borderaxespad=0)  # below: it hides no line
+    return axes
+
+
+def _folds_text(history: pd.DataFrame) -> str:
+    folds = history["fold"].nunique()
+    return f"; thin lines are the {folds} folds" if folds > 1 else ""
+
+
+@_figure(6.0, 4.6)
+def accuracy_figure(figure: Figure, history: pd.DataFrame) -> str:
+    """Accuracy per epoch from history.csv (columns fold, epoch, accuracy, val_accuracy)."""
+    axes = _per_epoch(figure, history, "accuracy")
+    axes.set_ylabel("accuracy")
+    axes.yaxis.set_major_formatter("{x:.2f}")
+    return f"accuracy per epoch{_folds_text(history)}"
+
+
+@_figure(6.0, 4.6)
+def loss_figure(figure: Figure, history: pd.DataFrame) -> str:
+    """Loss per epoch from history.csv (columns fold, epoch, loss, val_loss); it includes the head's penalties."""
+    axes = _per_epoch(figure, history, "loss")
+    axes.set_ylabel("loss")
+    values = history[["loss", "val_loss"]].to_numpy()
+    if values.min() > 0 and values.max() > 20 * values.min():
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)
+    return f"loss per epoch, penalties included{_folds_text(history)}"
+
+
+@_figure(5.2, 5.6)
+def roc_figure(figure: Figure, predictions: pd.DataFrame, side: Mapping[str, Any]) -> str:
+    """The ROC curve of the pooled test predictions, each fold thin; the title has the area's interval."""
+    rows = side_of(predictions, "test")
+    axes = figure.add_subplot()
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=(0, (4, 3)), label="no skill")
+    folds = [fold for _, fold in rows.groupby("fold") if fold["label"].nunique() == 2]
+    for number, fold in enumerate(folds if len(folds) > 1 else []):
+        fpr, tpr, _ = roc_curve(*labels_and_scores(fold))
+        axes.plot(fpr, tpr, color=BLUE, linewidth=0.8, alpha=0.4, label=None if number else "folds")
+    if rows["label"].nunique() == 2:
+        fpr, tpr, _ = roc_curve(*labels_and_scores(rows))
+        axes.plot(fpr, tpr, color=BLUE, linewidth=2.2, label="pooled" if len(folds) > 1 else "test")
+    axes.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+    axes.legend(loc="lower right")
+    return f"AUROC {_interval_text(side, 'auroc', side['interval_level'])}"
+
+
+@_figure(6.4, 4.6)
+def subjects_figure(figure: Figure, subjects: pd.DataFrame) -> str:
+    """Each test subject's accuracy at p > 0.5 (from `subject_table`), sorted by class; a dot's area grows with n."""
+    axes = figure.add_subplot()
+    start, ticks, spread = 0, [], []
+    for name in CLASSES.values():
+        table = subjects[subjects["class"] == name]
+        if table.empty:
+            continue
+        places = start + np.arange(len(table))
+        size = np.clip(table["n"].to_numpy() / subjects["n"].max() * 150, 12, None)
+        colour, marker = CLASS_COLOURS[name], CLASS_MARKERS[name]
+        axes.scatter(places, table["accuracy"], s=size, color=colour, marker=marker, **DOT)
+        axes.hlines(table["accuracy"].mean(), start - 0.5, places[-1] + 0.5, color=colour, linewidth=1.5)
+        ticks.append((places.mean(), f"{name}\n{len(table)} subjects"))
+        spread.append(f"{name} mean {table['accuracy'].mean():.2f}, lowest {table['accuracy'].min():.2f}")
+        start = places[-1] + 3
+    axes.set_xticks([place for place, _ in ticks], [text for _, text in ticks])
+    axes.tick_params(axis="x", length=0)
+    axes.grid(visible=False, axis="x")
+    axes.set(ylabel="accuracy over the subject's images", ylim=(-0.02, 1.02))
+    return f"test subjects: {'; '.join(spread)}"
+
+
+@_figure(5.2, 5.8)
+def calibration_figure(figure: Figure, predictions: pd.DataFrame, side: Mapping[str, Any]) -> str:
+    """The share of ALL against mean p in 15 bins of the pooled test predictions, over the bins' counts."""
+    y, p = labels_and_scores(side_of(predictions, "test"))
+    bins = calibration_bin(p)
+    count = np.bincount(bins, minlength=ECE_BINS)
+    filled = count > 0
+    mean_p = np.bincount(bins, weights=p, minlength=ECE_BINS)[filled] / count[filled]
+    share = np.bincount(bins, weights=y, minlength=ECE_BINS)[filled] / count[filled]
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
+    upper.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=(0, (4, 3)), label="perfect")
+    upper.plot(mean_p, share, color=BLUE, linewidth=1.2, alpha=0.6)
+    upper.scatter(mean_p, share, color=BLUE, s=36, zorder=3, clip_on=False, label="test")
+    upper.set(ylabel="share that is ALL", ylim=(-0.02, 1.02), xlim=(-0.01, 1.01))
+    upper.legend(loc="upper left")
+    edges = np.linspace(0, 1, ECE_BINS + 1)
+    lower.bar(edges[:-1], count, width=1 / ECE_BINS, align="edge", color=BLUE, alpha=0.45, edgecolor="white")
+    lower.set(xlabel="p(ALL)", ylabel="images")
+    lower.yaxis.set_major_locator(MaxNLocator(nbins=2, integer=True))
+    return f"calibration error {side['ece']:.3f}, Brier score {side['brier']:.3f}"
+
+
+def write_figures(
+    folder: Path, heading: Heading, predictions: pd.DataFrame, history: pd.DataFrame, summary: Mapping[str, Any]
+) -> None:
+    """Write confusion, accuracy, loss, roc, subjects and calibration .png into `folder`.
+
+    `history` is history.csv, `summary` what `results.summarise` made of the same predictions.
+    """
+    test = summary["test"]
+    drawn = {
+        "confusion": confusion_figure(heading, test),
+        "accuracy": accuracy_figure(heading, history),
+        "loss": loss_figure(heading, history),
+        "roc": roc_figure(heading, predictions, test),
+        "subjects": subjects_figure(heading, subject_table(predictions)),
+        "calibration": calibration_figure(heading, predictions, test),
+    }
+    for name, figure in drawn.items():
+        save(figure, folder / f"{name}.png")

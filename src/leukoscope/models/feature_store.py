@@ -1,0 +1,78 @@
+"""A memory of frozen passes: one vector for each (weights, frame, size, image, view), kept between runs.
+
+A folder holds one kind of pass (weights, frame, size); its shards are written whole, so a killed run loses at most the
+vectors since its last shard and two runs at once only repeat work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from leukoscope.atomic import new_file
+from leukoscope.data.augment import Draw
+
+KEY_BYTES = 32
+
+
+def pass_name(settings: Mapping[str, str | int]) -> str:
+    """A folder name for the passes that share `settings`."""
+    return hashlib.sha256(json.dumps(dict(settings), sort_keys=True).encode()).hexdigest()[:24]
+
+
+def vector_key(sha256: str, view: Draw | None, keep_black: bool) -> bytes:
+    """The key of one image's vector: unaugmented for None, else under that draw."""
+    words = repr((sha256, view, keep_black if view else None))
+    return hashlib.sha256(words.encode()).digest()
+
+
+class FeatureStore:
+    """Vectors by key in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._place: dict[bytes, tuple[Path, int]] = {}
+        for shard in sorted(folder.glob("*.keys.npy")):
+            keys = np.load(shard)
+            values = shard.with_name(shard.name.replace(".keys.npy", ".values.npy"))
+            for position, key in enumerate(keys.view(f"V{KEY_BYTES}").ravel()):
+                self._place[bytes(key)] = values, position
+
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._place
+
+    @property
+    def width(self) -> int:
+        """Numbers in a vector. Raises ValueError while the store is empty."""
+        for shard, _ in self._place.values():
+            return int(np.load(shard, mmap_mode="r").shape[1])
+        raise ValueError(f"no vectors in {self.folder}")
+
+    def add(self, keys: list[bytes], values: np.ndarray) -> None:
+        """Keep `values` [len(keys), width] float32 under `keys`. The keys are written last: they make a shard valid."""
+        name = uuid.uuid4().hex
+        with new_file(self.folder / f"{name}.values.npy") as part, part.open("wb") as file:
+            np.save(file, values)
+        with new_file(self.folder / f"{name}.keys.npy") as part, part.open("wb") as file:
+            np.save(file, np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY_BYTES))
+        for position, key in enumerate(keys):
+            self._place[key] = self.folder / f"{name}.values.npy", position
+
+    def read_into(self, target: np.ndarray, keys: list[bytes], columns: slice) -> None:
+        """Fill `target` [len(keys), ...] with `columns` of the vectors, a shard at a time.
+
+        `target` may be a memory map. Raises KeyError for an unknown key.
+        """
+        by_shard: dict[Path, tuple[list[int], list[int]]] = {}
+        for row, key in enumerate(keys):
+            shard, position = self._place[key]
+            rows, positions = by_shard.setdefault(shard, ([], []))
+            rows.append(row)
+            positions.append(position)
+        for shard, (rows, positions) in by_shard.items():
+            target[rows] = np.load(shard, mmap_mode="r")[positions, columns]

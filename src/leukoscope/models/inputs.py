@@ -1,0 +1,76 @@
+"""What training and evaluation of one row under one protocol read, gathered in one place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from leukoscope.config import ModelSettings, Params, Protocol
+from leukoscope.data.pack import open_pack
+from leukoscope.data.splits import read_split
+from leukoscope.models.embedding import read_features
+from leukoscope.models.training import TrainingData
+
+DATA_COLUMNS = ["image_id", "set", "label", "subject", "group", "sha256", "duplicate_of", "cell_area"]
+
+
+@dataclass(frozen=True)
+class RowInputs:
+    """A row's settings, its protocol's split, and the arrays and hashes of its data."""
+
+    name: str
+    protocol: Protocol
+    row: ModelSettings
+    images: pd.DataFrame
+    split: pd.DataFrame
+    data: TrainingData
+    features: dict[str, Any]
+    source: dict[str, Any]
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What identifies the experiment, as decision.json and the tracker record it."""
+        return {
+            "row": self.name,
+            "protocol": self.protocol,
+            "settings": self.row.model_dump(mode="json"),
+            "mode": self.row.mode,
+            "weights_identity": self.features["weights_identity"],
+            "weights_kind": self.features["weights_kind"],
+            "data": {"name": self.source["name"], "kind": self.source["kind"], "hash": table_hash(self.images)},
+            "split_hash": table_hash(self.split),
+        }
+
+
+def read_inputs(params: Params, name: str, protocol: Protocol, folder: Path = Path("data")) -> RowInputs:
+    """Read what `name` needs under `protocol` from the pipeline's data folder. Raises SplitError for a leaky split."""
+    row = params.row(name)
+    images = pd.read_parquet(folder / "images.parquet", columns=DATA_COLUMNS)
+    features, about = read_features(folder / "features" / name)
+    data = TrainingData(
+        image_ids=images["image_id"].to_numpy(),
+        sha256=images["sha256"].to_numpy(),
+        labels=images["label"].fillna(-1).to_numpy(int),
+        features=features,
+        packed=open_pack(folder / "packed", row.frame, row.size) if row.mode == "finetune" else None,
+    )
+    return RowInputs(
+        name=name,
+        protocol=protocol,
+        row=row,
+        images=images,
+        split=read_split(folder / "splits.parquet", images, protocol),
+        data=data,
+        features=about,
+        source=json.loads((folder / "raw" / "source.json").read_text()),
+    )
+
+
+def table_hash(table: pd.DataFrame) -> str:
+    """A hash of a table's values, whatever file they are in."""
+    return hashlib.sha256(table.to_csv(index=False).encode()).hexdigest()

@@ -1,0 +1,91 @@
+"""What training leaves for evaluation and the registry: a model for each fold, its history, and the decisions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from leukoscope.atomic import write_json
+from leukoscope.errors import DataError
+from leukoscope.models.inputs import RowInputs
+from leukoscope.models.training import HISTORY_COLUMNS, TrainedFold, TrainingData, predict
+
+if TYPE_CHECKING:
+    import keras
+
+DECISION_FILE = "decision.json"
+HISTORY_FILE = "history.csv"
+
+
+def save_fold(trained: TrainedFold, folder: Path) -> str:
+    """Write fold_<f>.keras and return the hash of its weights (the file's own bytes carry dates)."""
+    trained.model.save(folder / f"fold_{trained.fold}.keras")
+    digest = hashlib.sha256()
+    for values in trained.model.get_weights():
+        digest.update(np.ascontiguousarray(values).data)
+    return digest.hexdigest()
+
+
+def write_history(history: list[dict[str, float]], folder: Path) -> None:
+    """Write history.csv: one row for each fold and epoch."""
+    pd.DataFrame(history, columns=list(HISTORY_COLUMNS)).to_csv(folder / HISTORY_FILE, index=False)
+
+
+def load_folds(folder: Path) -> dict[int, keras.Model]:
+    """The folds' models by number, loaded in safe mode. Raises DataError where there are none."""
+    import keras
+
+    paths = sorted(folder.glob("fold_*.keras"), key=lambda path: int(path.stem.removeprefix("fold_")))
+    if not paths:
+        raise DataError(f"{folder} holds no trained folds: run dvc repro")
+    return {int(path.stem.removeprefix("fold_")): keras.saving.load_model(path, safe_mode=True) for path in paths}
+
+
+def read_decision(folder: Path) -> dict[str, Any]:
+    """decision.json of a trained row. Raises DataError where there is none."""
+    path = folder / DECISION_FILE
+    if not path.exists():
+        raise DataError(f"{path} is missing: run dvc repro")
+    return json.loads(path.read_text())
+
+
+def write_decision(inputs: RowInputs, decided: dict[str, Any], weights: dict[int, str], folder: Path) -> str:
+    """Write decision.json: what the model is, what its validation sides decided, and what it was trained on.
+
+    Returns the model's identity: the hash of its folds' weights (as `save_fold` gives them), its backbone's, its
+    settings and its data.
+    """
+    about = inputs.about
+    content = [sorted(weights.items()), about["settings"], about["weights_identity"], about["data"]["hash"]]
+    identity = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    trained_on = training_images(inputs.data, inputs.split)
+    write_json(folder / DECISION_FILE, {**about, "identity": identity, **decided, "training_images": trained_on})
+    return identity
+
+
+def training_images(data: TrainingData, split: pd.DataFrame) -> dict[str, str]:
+    """The folds whose train side holds each image, as words like "0 3 4", by the image's sha256."""
+    folds: dict[str, str] = {}
+    for _, sides in split.groupby("fold"):
+        for position in data.positions(sides, "train"):
+            sha256 = str(data.sha256[position])
+            folds[sha256] = f"{folds.get(sha256, '')} {sides['fold'].iloc[0]}".strip()
+    return folds
+
+
+def fold_predictions(model: keras.Model, inputs: RowInputs, sides: pd.DataFrame) -> pd.DataFrame:
+    """What a fold's model says of the images in `sides` (rows of one fold of a split), sorted by image_id.
+
+    Columns image_id, subject, group, label, p_all, fold, side. Unused images are left out.
+    """
+    sides = sides[sides["side"] != "unused"].sort_values("image_id", ignore_index=True)
+    position = pd.Series(np.arange(len(inputs.images)), index=inputs.images["image_id"])
+    p_all = predict(model, inputs.row, inputs.data, position[sides["image_id"]].to_numpy())
+    known = inputs.images.set_index("image_id")[["subject", "group", "label"]]
+    table = sides[["image_id"]].join(known, on="image_id")
+    return table.assign(label=table["label"].astype("int8"), p_all=p_all, fold=sides["fold"], side=sides["side"])

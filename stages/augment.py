@@ -1,0 +1,31 @@
+"""Table II as data: every view's draw, and a picture of what the operations do."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+from _stage import main
+
+from leukoscope.atomic import new_file
+from leukoscope.config import load_params
+from leukoscope.data.augment import draw_table
+from leukoscope.data.pack import frame_and_resize
+from leukoscope.data.preview import draw_preview
+from leukoscope.data.reading import read_rgb
+
+
+def run() -> None:
+    """Write data/augment: draws.parquet and preview.png."""
+    settings = load_params().augment
+    pictures = json.loads(Path("data/plan/pictures.json").read_text())
+    images = pd.read_parquet("data/images.parquet", columns=["image_id", "file", "sha256"])
+    with new_file(Path("data/augment/draws.parquet")) as part:
+        draw_table(images, settings, pictures["views"]).to_parquet(part, index=False)
+    shown = images.iloc[0]
+    framed = frame_and_resize(read_rgb(Path("data/raw/images") / shown["file"]), *pictures["packs"][0])
+    title = f"Table II's augmentation of {shown['image_id']}"
+    draw_preview(framed, shown["sha256"], settings, title, Path("data/augment/preview.png"))
+
+
+if __name__ == "__main__":
+    main(run)

@@ -1,0 +1,29 @@
+"""A row's frozen features of every image and view."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+from _stage import main
+
+from leukoscope import workplace
+from leukoscope.config import load_params
+from leukoscope.data.pack import open_pack
+from leukoscope.models.embedding import embed, reference_pack
+
+
+def run(name: str) -> None:
+    """Write data/features/<row>."""
+    row = json.loads(Path(f"data/plan/{name}.json").read_text())
+    folder = Path("data/features") / name
+    images = pd.read_parquet("data/images.parquet", columns=["image_id", "sha256"])
+    packed = open_pack(Path("data/packed"), row["frame"], row["size"])
+    if row["mode"] == "finetune":
+        reference_pack(row, packed, folder)
+        return
+    draws = pd.read_parquet("data/augment/draws.parquet")
+    embed(row, images, packed, draws, load_params().augment.keep_black, workplace.store(), folder)
+
+
+if __name__ == "__main__":
+    main(run)

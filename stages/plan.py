@@ -1,0 +1,17 @@
+"""What the rows ask of the data."""
+
+from pathlib import Path
+
+from _stage import main
+
+from leukoscope.config import load_params
+from leukoscope.data.plan import write_plan
+
+
+def run() -> None:
+    """Write data/plan."""
+    write_plan(load_params(), Path("data/plan"))
+
+
+if __name__ == "__main__":
+    main(run)

@@ -1,0 +1,22 @@
+"""Which image trains, validates and tests under each protocol."""
+
+from pathlib import Path
+
+import pandas as pd
+from _stage import main
+
+from leukoscope.atomic import new_file
+from leukoscope.config import load_params
+from leukoscope.data.splits import make_splits
+
+
+def run() -> None:
+    """Write data/splits.parquet."""
+    params = load_params()
+    splits = make_splits(pd.read_parquet("data/images.parquet"), params.split, params.protocols)
+    with new_file(Path("data/splits.parquet")) as part:
+        splits.to_parquet(part, index=False)
+
+
+if __name__ == "__main__":
+    main(run)

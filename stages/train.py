@@ -1,0 +1,39 @@
+"""One row under one protocol: a model for each fold, and what its validation sides decide."""
+
+from pathlib import Path
+
+import pandas as pd
+from _stage import main
+
+from leukoscope import tracking
+from leukoscope.atomic import new_folder
+from leukoscope.config import load_params
+from leukoscope.evaluation.decision import decide
+from leukoscope.models import saved_folds
+from leukoscope.models.inputs import read_inputs
+from leukoscope.models.training import train_folds
+
+
+def run(name: str, protocol: str) -> None:
+    """Write models/<row>-<protocol>."""
+    params = load_params()
+    inputs = read_inputs(params, name, protocol)
+    validation = inputs.split[inputs.split["side"] == "val"]
+    weights, history, predictions = {}, [], []
+    with (
+        new_folder(Path("models") / f"{name}-{protocol}") as folder,
+        tracking.training(inputs.about, params.train) as tracked,
+    ):
+        for trained in train_folds(inputs.row, params.train, params.augment, inputs.data, inputs.split, tracked.epoch):
+            weights[trained.fold] = saved_folds.save_fold(trained, folder)
+            history += trained.history
+            sides = validation[validation["fold"] == trained.fold]
+            predictions.append(saved_folds.fold_predictions(trained.model, inputs, sides))
+        saved_folds.write_history(history, folder)
+        decided = decide(pd.concat(predictions), params.threshold, params.evaluate)
+        identity = saved_folds.write_decision(inputs, decided, weights, folder)
+        tracked.finished(identity)
+
+
+if __name__ == "__main__":
+    main(run)

@@ -1,0 +1,124 @@
+import hashlib
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from leukoscope.evaluation import figures
+from leukoscope.evaluation.figures import Heading, save, write_figures
+from leukoscope.evaluation.results import subject_table, summarise
+
+NAMES = ["accuracy", "calibration", "confusion", "loss", "roc", "subjects"]
+HISTORY = ["fold", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
+HEADING = Heading("proposed_efficientnetb3", "image", "synthetic cells, untrained backbone")
+
+
+def training_history(epochs=(6, 4, 9)):
+    generator = np.random.default_rng(0)
+    rows = [
+        (fold, epoch, 3 / epoch, 1 - 0.4 / epoch, 3.2 / epoch, 0.9 - 0.4 / epoch + generator.normal(0, 0.02), 0.003)
+        for fold, last in enumerate(epochs)
+        for epoch in range(1, last + 1)
+    ]
+    return pd.DataFrame(rows, columns=HISTORY)
+
+
+@pytest.fixture(scope="module")
+def summary(predictions, thresholds, settings):
+    return summarise(predictions, thresholds, settings)
+
+
+@pytest.fixture(scope="module")
+def folder(predictions, summary, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("figures")
+    write_figures(folder, HEADING, predictions, training_history(), summary)
+    return folder
+
+
+def test_all_figures_are_written(folder):
+    assert sorted(path.name for path in folder.iterdir()) == [f"{name}.png" for name in NAMES]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_figure_is_not_blank_and_nothing_runs_over_its_edge(folder, name):
+    pixels = np.asarray(Image.open(folder / f"{name}.png").convert("RGB")).astype(int)
+    ink = (pixels < 250).any(axis=2)
+    assert 0.01 < ink.mean() < 0.9
+    assert not np.concatenate([ink[0], ink[-1], ink[:, 0], ink[:, -1]]).any()
+    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 20
+
+
+def test_the_same_result_gives_the_same_bytes(folder, predictions, summary, tmp_path):
+    with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "pink"}):  # as a matplotlibrc might say
+        write_figures(tmp_path, HEADING, predictions.sample(frac=1, random_state=1), training_history(), summary)
+    first, second = (
+        {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in place.iterdir()}
+        for place in (folder, tmp_path)
+    )
+    assert first == second
+
+
+def test_a_figure_names_no_version_and_no_date(folder):
+    assert not {"Software", "Creation Time", "Date"} & set(Image.open(folder / "roc.png").info)
+
+
+def every_figure(heading, predictions, history, summary):
+    return {
+        "confusion": figures.confusion_figure(heading, summary["test"]),
+        "accuracy": figures.accuracy_figure(heading, history),
+        "loss": figures.loss_figure(heading, history),
+        "roc": figures.roc_figure(heading, predictions, summary["test"]),
+        "subjects": figures.subjects_figure(heading, subject_table(predictions)),
+        "calibration": figures.calibration_figure(heading, predictions, summary["test"]),
+    }
+
+
+def test_every_figure_says_its_row_its_protocol_and_what_its_cells_are(predictions, summary):
+    for figure in every_figure(HEADING, predictions, training_history(), summary).values():
+        title = figure.get_suptitle()
+        assert "proposed_efficientnetb3" in title
+        assert "split by image: leaky" in title
+        assert "synthetic cells" in figure.get_supxlabel()
+
+
+def test_a_figure_without_a_note_has_none(predictions, summary):
+    for figure in every_figure(Heading("row", "subject"), predictions, training_history(), summary).values():
+        assert figure.get_suptitle() == "row\nunseen subjects"
+        assert figure.get_supxlabel() == ""
+
+
+def test_the_roc_title_has_the_interval_over_groups(predictions, summary):
+    test = summary["test"]
+    text = figures.roc_figure(HEADING, predictions, test).axes[0].get_title(loc="left")
+    assert f"{test['auroc']:.3f}" in text
+    assert f"{test['auroc_low']:.3f} to {test['auroc_high']:.3f}" in text
+
+
+def test_the_roc_title_says_why_there_is_no_interval(make_predictions, thresholds, settings):
+    made = make_predictions(subjects_hem=2)
+    side = summarise(made, thresholds, settings)["test"]
+    text = figures.roc_figure(HEADING, made, side).axes[0].get_title(loc="left")
+    assert "2 groups of hem" in " ".join(text.split())
+
+
+def test_the_mean_line_ends_where_the_first_fold_does():
+    figure = figures.accuracy_figure(HEADING, training_history((6, 4, 9)))
+    bold = [line for line in figure.axes[0].lines if line.get_linewidth() > 2]
+    assert [list(line.get_xdata()) for line in bold] == [[1, 2, 3, 4]] * 2
+    assert len(figure.axes[0].lines) == 2 * (3 + 1)
+
+
+@pytest.mark.parametrize("epochs", [(1,), (2, 1, 1)])
+def test_a_very_short_history_is_drawn_all_the_same(epochs, tmp_path):
+    for number, draw in enumerate((figures.accuracy_figure, figures.loss_figure)):
+        save(draw(HEADING, training_history(epochs)), tmp_path / f"{number}.png")
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_figures_leave_pyplot_alone():
+    code = "import sys; import leukoscope.evaluation.figures; sys.exit('matplotlib.pyplot' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,203 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import metrics as reference
+
+from leukoscope import atomic
+from leukoscope.errors import DataError
+from leukoscope.evaluation.results import (
+    ROC_POINTS,
+    confusion_table,
+    leakage_gap,
+    roc_table,
+    subject_table,
+    summarise,
+    write_tables,
+)
+
+
+@pytest.fixture(scope="module")
+def summary(predictions, thresholds, settings):
+    return summarise(predictions, thresholds, settings)
+
+
+def of_side(predictions, side):
+    return predictions[predictions["side"] == side]
+
+
+@pytest.mark.parametrize("side", ["test", "val", "train"])
+def test_a_sides_figures_are_those_of_its_pooled_rows(summary, predictions, side):
+    rows = of_side(predictions, side)
+    found, called = summary[side], rows["p_all"] > 0.5
+    assert found["accuracy"] == pytest.approx(reference.accuracy_score(rows["label"], called))
+    assert found["f1"] == pytest.approx(reference.f1_score(rows["label"], called))
+    assert found["auroc"] == pytest.approx(reference.roc_auc_score(rows["label"], rows["p_all"]))
+    assert found["auroc_low"] < found["auroc"] < found["auroc_high"]
+    tn, fp, fn, tp = reference.confusion_matrix(rows["label"], called).ravel()
+    assert found["confusion"] == {"tp": tp, "tn": tn, "fp": fp, "fn": fn}
+    assert found["n"] == rows["image_id"].nunique()
+    assert found["n_predictions"] == len(rows)
+
+
+def test_each_fold_is_called_at_its_own_threshold(summary, predictions, thresholds):
+    rows = of_side(predictions, "test")
+    called = rows["p_all"] > rows["fold"].map(thresholds)
+    at_threshold = summary["test"]["at_threshold"]
+    assert at_threshold["sensitivity"] == pytest.approx(reference.recall_score(rows["label"], called))
+    assert at_threshold["specificity"] == pytest.approx(reference.recall_score(rows["label"], called, pos_label=0))
+    assert at_threshold["specificity_low"] < at_threshold["specificity"] < at_threshold["specificity_high"]
+    assert at_threshold["specificity"] != summary["test"]["specificity"]
+
+
+def test_the_train_side_counts_each_image_once_however_many_folds_train_on_it(make_predictions, settings):
+    made = make_predictions(folds=5)
+    found = summarise(made, dict.fromkeys(range(5), 0.5), settings)
+    assert found["train"]["n"] == found["test"]["n"] == made["image_id"].nunique()
+    assert found["train"]["n_predictions"] == 3 * found["train"]["n"]
+    assert found["train"]["n_groups_effective"] == found["test"]["n_groups_effective"]
+
+
+def test_each_class_has_its_groups_and_its_spread_over_subjects(summary, predictions):
+    rows = of_side(predictions, "test")
+    hem = rows[rows["label"] == 0]
+    accuracy = (hem["p_all"] <= 0.5).groupby(hem["subject"]).mean()
+    found = summary["test"]["classes"]["hem"]
+    assert found["subject_accuracy_min"] == pytest.approx(accuracy.min())
+    assert found["subject_accuracy_mean"] == pytest.approx(accuracy.mean())
+    assert (found["n"], found["n_subjects"], found["n_groups"]) == (len(hem), 6, 6)
+    assert 1 < found["n_groups_effective"] < 6
+    assert summary["test"]["n_subjects"] == summary["test"]["n_groups"] == 14
+    assert summary["test"]["indicative"]
+
+
+def test_the_area_within_folds_counts_each_pair_of_a_fold_once(summary, predictions):
+    won, pairs = 0, 0
+    for _, rows in of_side(predictions, "test").groupby("fold"):
+        above = np.subtract.outer(*(rows.loc[rows["label"] == label, "p_all"].to_numpy() for label in (1, 0)))
+        won, pairs = won + np.sum(above > 0), pairs + above.size
+    assert summary["test"]["auroc_within_folds"] == pytest.approx(won / pairs)
+
+
+def test_the_area_within_folds_ignores_how_folds_scale_p(predictions, thresholds, settings):
+    shifted = predictions.assign(p_all=(predictions["p_all"] + predictions["fold"]) / 3)
+    plain, found = (summarise(table, thresholds, settings)["test"] for table in (predictions, shifted))
+    assert found["auroc_within_folds"] == pytest.approx(plain["auroc_within_folds"])
+    assert found["auroc"] < plain["auroc"] - 0.05
+
+
+def test_the_order_of_rows_changes_no_digit(summary, predictions, thresholds, settings):
+    shuffled = predictions.sample(frac=1, random_state=0)
+    assert summarise(shuffled, thresholds, settings) == summary
+
+
+def test_metrics_json_holds_plain_values(summary, tmp_path):
+    atomic.write_json(tmp_path / "metrics.json", summary)
+    assert json.loads((tmp_path / "metrics.json").read_text()) == summary
+
+
+def test_values_that_cannot_be_had_are_null_and_say_why(make_predictions, settings):
+    made = make_predictions(subjects_hem=2)
+    made["p_all"] /= 2.5
+    found = json.loads(json.dumps(summarise(made, dict.fromkeys(range(3), 0.2), settings), allow_nan=False))["test"]
+    assert found["precision"] is None
+    assert found["undefined"] == {"precision": "no image was called ALL"}
+    assert found["auroc"] is not None
+    assert (found["auroc_low"], found["auroc_high"]) == (None, None)
+    assert (found["at_threshold"]["sensitivity_low"], found["at_threshold"]["specificity_high"]) == (None, None)
+    assert found["interval_reason"] == "2 groups of hem: too few to resample"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.drop(columns="group"), "lack the columns group"),
+        (lambda t: t.assign(label=t["label"].replace(0, -1)), "a label other than 0 and 1"),
+        (lambda t: t.assign(p_all=t["p_all"].where(t.index != 3)), "1 rows with a p_all outside"),
+        (lambda t: t.assign(p_all=t["p_all"] + 1), "a p_all outside"),
+        (lambda t: t.assign(group=t["group"].where(t.index != 3)), "no group or subject"),
+        (lambda t: t.assign(side="unused"), "a side other than"),
+        (lambda t: pd.concat([t, t.head(1)]), "a second copy on the same side"),
+        (lambda t: t[t["side"] != "val"], "no rows of side val"),
+    ],
+)
+def test_predictions_that_make_no_sense_are_refused(predictions, thresholds, settings, change, message):
+    with pytest.raises(DataError, match=message):
+        summarise(change(predictions), thresholds, settings)
+
+
+def test_a_fold_without_a_threshold_is_refused(predictions, settings):
+    with pytest.raises(DataError, match="no threshold was chosen for fold 2"):
+        summarise(predictions, {0: 0.5, 1: 0.5}, settings)
+
+
+def test_the_subject_table_begins_with_the_worst(predictions):
+    table = subject_table(predictions)
+    assert list(table.columns) == ["class", "subject", "group", "n", "accuracy", "mean_p"]
+    assert table.groupby("class")["accuracy"].apply(lambda column: column.is_monotonic_increasing).all()
+    assert table["n"].sum() == len(of_side(predictions, "test"))
+
+
+def test_the_thinned_roc_curve_keeps_the_area(make_predictions):
+    made = make_predictions(subjects_all=20, subjects_hem=15, images=100)
+    curve, rows = roc_table(made), of_side(made, "test")
+    assert len(curve) <= ROC_POINTS < len(reference.roc_curve(rows["label"], rows["p_all"])[0])
+    assert curve.iloc[0].tolist() == [0, 0, 1]
+    assert curve.iloc[-1, :2].tolist() == [1, 1]
+    assert curve["fpr"].is_monotonic_increasing
+    area = reference.roc_auc_score(rows["label"], rows["p_all"])
+    assert reference.auc(curve["fpr"], curve["tpr"]) == pytest.approx(area, abs=2e-3)
+    point = curve.iloc[len(curve) // 2]
+    assert point["tpr"] == pytest.approx((rows.loc[rows["label"] == 1, "p_all"] >= point["threshold"]).mean())
+
+
+def test_a_roc_curve_of_one_class_is_refused(predictions):
+    with pytest.raises(DataError, match="one class only"):
+        roc_table(predictions[predictions["label"] == 1])
+
+
+def test_the_confusion_table_has_the_names_of_the_classes(predictions):
+    table, rows = confusion_table(predictions), of_side(predictions, "test")
+    assert list(table.columns) == ["actual", "predicted"]
+    assert (table["actual"] == "ALL").sum() == rows["label"].sum()
+    assert (table["predicted"] == "ALL").sum() == (rows["p_all"] > 0.5).sum()
+    assert set(table["predicted"]) == {"ALL", "hem"}
+
+
+def test_the_tables_are_the_same_bytes_every_time(predictions, tmp_path):
+    for name in ("first", "second"):
+        write_tables(predictions.sample(frac=1, random_state=len(name)), tmp_path / name)
+    written = {path.name: path.read_bytes() for path in (tmp_path / "first").iterdir()}
+    assert sorted(written) == ["confusion.csv", "roc.csv", "subjects.csv"]
+    assert written == {path.name: path.read_bytes() for path in (tmp_path / "second").iterdir()}
+    assert len(pd.read_csv(tmp_path / "first" / "subjects.csv", dtype={"subject": str})) == 14
+
+
+def test_the_leakage_gap_is_over_the_images_that_both_protocols_test(predictions, settings):
+    honest = predictions
+    lift = np.where(predictions["label"] == 1, 0.9, 0.7) * predictions["p_all"]
+    leaky = predictions.assign(p_all=lift)
+    dropped = honest["image_id"].unique()[:5]
+    gap = leakage_gap(leaky, honest[~honest["image_id"].isin(dropped)], settings)
+    both = of_side(predictions, "test")
+    both = both[~both["image_id"].isin(dropped)]
+    expected = [reference.roc_auc_score(both["label"], p[both.index]) for p in (leaky["p_all"], honest["p_all"])]
+    assert [gap["auroc_leaky"], gap["auroc_honest"]] == pytest.approx(expected)
+    assert gap["gap"] == pytest.approx(expected[0] - expected[1])
+    assert 0 < gap["gap_low"] < gap["gap"] < gap["gap_high"]
+    assert gap["n"] == len(both)
+
+
+def test_the_leakage_gap_of_a_protocol_with_itself_is_nothing(predictions, settings):
+    gap = leakage_gap(predictions, predictions, settings)
+    assert (gap["gap"], gap["gap_low"], gap["gap_high"]) == (0, 0, 0)
+
+
+def test_protocols_without_a_common_image_or_that_disagree_have_no_gap(predictions, settings):
+    with pytest.raises(DataError, match="no image in common"):
+        leakage_gap(predictions.assign(image_id="x" + predictions["image_id"]), predictions, settings)
+    with pytest.raises(DataError, match="disagree on labels"):
+        leakage_gap(predictions.assign(label=1 - predictions["label"]), predictions, settings)
+    with pytest.raises(DataError, match="tested in two folds"):
+        leakage_gap(predictions.assign(side="test"), predictions, settings)

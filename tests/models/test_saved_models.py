@@ -1,0 +1,78 @@
+"""A saved model takes a raw picture: framing, resizing and rescaling are inside it, as pack and embed do them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from leukoscope.config import ModelSettings
+from leukoscope.data.pack import frame_and_resize
+from leukoscope.models.assembly import frame_layers, raw_model, trainable_model
+from leukoscope.models.backbones import build_backbone
+from leukoscope.models.heads import build_head
+
+SHAPES = [(450, 450), (451, 450), (600, 600), (120, 333), (301, 77)]
+FROZEN = ModelSettings(backbone="mobilenetv2", weights="none", frame=300, size=64)
+
+
+def smooth_picture(shape: tuple[int, int], seed: int = 0) -> np.ndarray:
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    waves = [np.sin(x / (7 + seed) + channel) + np.cos(y / 11 + channel) for channel in range(3)]
+    return (127 + 60 * np.stack(waves, axis=-1)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("frame", "size"), [(300, 224), (450, 224), (300, 300), (301, 128)])
+def test_the_model_frames_a_picture_as_pack_does(shape: tuple[int, int], frame: int, size: int) -> None:
+    picture = smooth_picture(shape)
+    inputs = keras.Input((None, None, 3))
+    framed = keras.Model(inputs, frame_layers(inputs, frame, size)).predict(picture[None], verbose=0)[0]
+    difference = np.abs(framed - frame_and_resize(picture, frame, size))
+    # Values that lie on a half may round either way.
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 0.005
+
+
+@pytest.fixture(scope="module")
+def heads() -> list[keras.Model]:
+    keras.utils.set_random_seed(5)
+    return [build_head(FROZEN, 1280, f"fold_{fold}") for fold in range(3)]
+
+
+def test_a_raw_model_is_the_mean_of_its_folds(heads: list[keras.Model], tmp_path: Path) -> None:
+    picture = smooth_picture((450, 450))
+    backbone = build_backbone("mobilenetv2", "none", 300, 64)
+    pooled = backbone.predict(frame_and_resize(picture, 300, 64)[None], verbose=0).max(axis=(1, 2))
+    sigmoids = [head.predict(pooled, verbose=0)[0] for head in heads]
+    expected = np.mean([positive / (hem + positive) for hem, positive in sigmoids])
+    assert raw_model(FROZEN, heads).predict(picture[None], verbose=0) == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_saved_model_loads_in_safe_mode_without_this_package(heads: list[keras.Model], tmp_path: Path) -> None:
+    model = raw_model(FROZEN, heads)
+    model.save(tmp_path / "model.keras")
+    picture = smooth_picture((450, 450))[None]
+    np.save(tmp_path / "picture.npy", picture)
+    script = (
+        "import sys; sys.modules['leukoscope'] = None\n"
+        "import keras, numpy as np\n"
+        "model = keras.saving.load_model('model.keras', safe_mode=True)\n"
+        "np.save('p.npy', model.predict(np.load('picture.npy'), verbose=0))\n"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, capture_output=True)
+    assert np.load(tmp_path / "p.npy") == pytest.approx(model.predict(picture, verbose=0), abs=1e-6)
+
+
+def test_finetuned_folds_join_into_one_raw_model() -> None:
+    row = FROZEN.model_copy(update={"mode": "finetune"})
+    folds = []
+    for fold in range(2):
+        backbone = build_backbone("mobilenetv2", "none", 300, 64)
+        folds.append(trainable_model(backbone, build_head(row, 1280), row.pooling, f"fold_{fold}"))
+    picture = smooth_picture((450, 450))
+    sigmoids = [fold.predict(frame_and_resize(picture, 300, 64)[None], verbose=0)[0] for fold in folds]
+    expected = np.mean([positive / (hem + positive) for hem, positive in sigmoids])
+    assert raw_model(row, folds).predict(picture[None], verbose=0) == pytest.approx(expected, abs=1e-4)

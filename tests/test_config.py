@@ -1,0 +1,84 @@
+"""params.yaml: every mistake in one message, rows that inherit, nothing unknown let through."""
+
+from pathlib import Path
+
+import pytest
+
+from leukoscope.config import Params, load_params
+from leukoscope.errors import ConfigError
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "params.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_file_with_one_row_is_enough(tmp_path: Path) -> None:
+    params = load_params(written(tmp_path, "models: {resnet50: {backbone: resnet50, weights: none}}"))
+    assert list(params.rows()) == ["resnet50"]
+    assert params.row("resnet50").learning_rate == 0.003
+
+
+def test_a_row_inherits_what_it_does_not_set() -> None:
+    params = Params(
+        model_defaults={"weights": "none", "size": 96},
+        models={"plain": {"backbone": "vgg16"}, "large": {"backbone": "vgg16", "size": 224}},
+    )
+    assert [(row.weights, row.size) for row in params.rows().values()] == [("none", 96), ("none", 224)]
+
+
+def test_every_mistake_is_named_in_one_message(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        """
+        fetch: {source: ftp, colour: red}
+        split: {folds: -1}
+        evaluate: {level: .nan}
+        model_defaults: {dropout: 1.5}
+        models: {a_row: {backbone: mobilenetv2, wieghts: none}}
+        """,
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_params(path)
+    for key in ("fetch.source", "fetch.colour: unknown key", "split.folds", "evaluate.level", "models.a_row.wieghts"):
+        assert key in str(caught.value)
+    assert "models.a_row.dropout" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("models: {a-row: {backbone: vgg16}}", "letters, digits and underscores"),
+        ("models: {}", "models"),
+        ("split: {folds: 2}\nmodels: {a: {backbone: vgg16}}", "2 folds leave none to train on"),
+        ("fetch: {source: folder}\nmodels: {a: {backbone: vgg16}}", "fetch.path must name the folder"),
+        ("models: {a: {weights: none}}", "models.a.backbone"),
+        ("models: [1, 2", "not readable YAML"),
+        ("just words", "holds no sections"),
+    ],
+)
+def test_a_mistake_says_what_and_where(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_params(written(tmp_path, text))
+
+
+def test_an_unknown_row_names_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r"no row models\.resnet; it has one, two"):
+        Params(models={"one": {"backbone": "vgg16"}, "two": {"backbone": "vgg16"}}).row("resnet")
+
+
+def test_the_checked_in_params_say_everything_once() -> None:
+    """Every setting stands in params.yaml, so `dvc exp run -S` and a reader find it there."""
+    import yaml
+
+    root = Path(__file__).parents[1]
+    written_out = yaml.safe_load((root / "params.yaml").read_text())
+    params = load_params(root / "params.yaml")
+    for name, section in Params.model_fields.items():
+        key = section.alias or name
+        assert key in written_out
+        fields = getattr(type(getattr(params, name)), "model_fields", {})
+        assert set(fields) <= set(written_out[key] or {}), key
+    assert {*written_out["model_defaults"], "backbone"} == set(type(params.row("modified_mobilenet")).model_fields)
