@@ -1,6 +1,7 @@
 """Image sets that several tests share: tables as validate writes them, and pictures of simple cells."""
 
 import hashlib
+import os
 
 import numpy as np
 import pandas as pd
@@ -52,3 +53,31 @@ def cell() -> np.ndarray:
     texture = 12 * np.sin(x / 9) * np.cos(y / 7)
     colour = np.stack([90 + texture, 40 + 0.5 * texture, 110 + texture], axis=-1)
     return np.where(inside[..., None], colour, 0).astype(np.uint8)
+
+
+REAL_INPUT = {"cnmc": "LEUKOSCOPE_CNMC", "imagenet": "LEUKOSCOPE_WEIGHTS"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "cnmc: needs real C-NMC images, in the folder that LEUKOSCOPE_CNMC names")
+    config.addinivalue_line("markers", "imagenet: needs MobileNetV2's ImageNet weights, the file LEUKOSCOPE_WEIGHTS")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests on real input run where an environment variable names it, and are not collected elsewhere."""
+    absent = [mark for mark, variable in REAL_INPUT.items() if not os.environ.get(variable)]
+    left_out = [item for item in items if any(item.get_closest_marker(mark) for mark in absent)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """A test that is skipped has shown nothing, so a run with one fails."""
+    if terminalreporter.stats.get("skipped"):
+        terminalreporter.write_line("skipped tests count as failures", red=True)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter and reporter.stats.get("skipped") and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

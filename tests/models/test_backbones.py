@@ -8,9 +8,9 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from leukoscope.data.synthetic import fixed_cells
 
 from leukoscope.data.pack import frame_and_resize
+from leukoscope.data.synthetic import fixed_cells
 from leukoscope.errors import ConfigError, WeightsError
 from leukoscope.models.backbones import BACKBONES, SCALINGS, build_backbone, trunk_of, weights_identity
 

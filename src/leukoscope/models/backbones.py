@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import keras
 
 UNTRAINED_SEED = 7
-CALIBRATION_CELLS = 32
+CALIBRATION_CELLS = 16
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from leukoscope.atomic import new_folder
 from leukoscope.models.assembly import pool
 from leukoscope.models.backbones import build_backbone
 
-BATCH = 16
+BATCH = 8
 
 
 def converted_backbone(name: str, weights: str, frame: int, size: int, folder: Path) -> Path:

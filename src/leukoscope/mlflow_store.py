@@ -1,0 +1,166 @@
+"""MLflow's store: where it is, how it is opened, and what happens to it when its checkout moves.
+
+Unless MLFLOW_TRACKING_URI names another, the store is `mlruns/mlflow.db` with its artifacts in `mlruns/artifacts`.
+MLflow writes absolute artifact locations into the database; `open_store` rewrites them where the database lies
+elsewhere than they say, so runs and registered models load after their checkout was moved or copied.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from leukoscope import workplace
+from leukoscope.errors import RegistryError
+
+# MLflow reads these when it is imported, which every function below does for itself: it takes seconds.
+for _name, _value in (
+    ("MLFLOW_DISABLE_TELEMETRY", "true"),
+    ("DO_NOT_TRACK", "true"),
+    ("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false"),
+):
+    os.environ.setdefault(_name, _value)
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+DATABASE = "mlflow.db"
+ARTIFACTS = "artifacts"
+EXPERIMENT_PREFIX = "leukoscope/"
+SQLITE = "sqlite:///"
+LOCK_WAIT_SECONDS = 60
+# They tell of each of 60 migrations of a new store, and that an environment made by uv holds no pip.
+NOISY = ("alembic", "mlflow.store.db.utils", "mlflow.utils.environment")
+
+# Every column of MLflow's database that holds an artifact location.
+LOCATIONS = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+
+
+def tracking_uri() -> str:
+    """MLFLOW_TRACKING_URI where it is set, else the SQLite database in the checkout's mlruns."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{workplace.mlruns() / DATABASE}"
+
+
+def shown_uri(uri: str) -> str:
+    """The URI without a user's name and password."""
+    return re.sub(r"//[^/@]*@", "//", uri)
+
+
+def local_root(uri: str) -> Path | None:
+    """The folder of a SQLite store, absolute, beside whose database the artifacts lie; None for any other store."""
+    return Path(uri.removeprefix(SQLITE)).resolve().parent if uri.startswith(SQLITE) else None
+
+
+@contextmanager
+def locked(name: str) -> Iterator[None]:
+    """Hold the lock `name` of a local store against other processes; a server keeps its own order."""
+    root = local_root(tracking_uri())
+    if root is None:
+        yield
+        return
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / f"{name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def open_store() -> MlflowClient:
+    """A client of the store, which is created if it is not there and relocated if it was moved.
+
+    Raises RegistryError where the store does not open.
+    """
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    for noisy in NOISY:
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    uri = tracking_uri()
+    root = local_root(uri)
+    try:
+        with locked("store"):
+            if root and (root / Path(uri).name).exists():
+                relocate(root / Path(uri).name)
+            client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+            client.search_experiments(max_results=1)
+    except (MlflowException, sqlite3.Error) as error:
+        reason = str(error).splitlines()[0]
+        raise RegistryError(
+            f"MLflow's store {shown_uri(uri)} does not open ({reason}): mend MLFLOW_TRACKING_URI, upgrade the store "
+            f"with uv run mlflow db upgrade, or move mlruns away and run uv run dvc repro -f -s register"
+        ) from error
+    return client
+
+
+def relocate(database: Path) -> bool:
+    """Make every artifact location point beside `database`, in one transaction; true if any had to change."""
+    root = str(database.resolve().parent)
+    connection = sqlite3.connect(database, timeout=LOCK_WAIT_SECONDS)
+    try:
+        with connection:
+            recorded = _recorded_root(connection)
+            if recorded in (None, root):
+                return False
+            for table, column in LOCATIONS:
+                connection.execute(
+                    f"UPDATE {table} SET {column} = :root || substr({column}, length(:recorded) + 1) "
+                    f"WHERE substr({column}, 1, length(:recorded) + 1) = :recorded || '/'",
+                    {"root": root, "recorded": recorded},
+                )
+    finally:
+        connection.close()
+    return True
+
+
+def _recorded_root(connection: sqlite3.Connection) -> str | None:
+    """The folder that our experiments' locations name; None where there is no experiment of ours yet."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone():
+        return None
+    ours = connection.execute(
+        "SELECT name, artifact_location FROM experiments WHERE substr(name, 1, ?) = ?",
+        (len(EXPERIMENT_PREFIX), EXPERIMENT_PREFIX),
+    )
+    for name, location in ours:
+        beside = f"/{ARTIFACTS}/{name.removeprefix(EXPERIMENT_PREFIX)}"
+        if location.endswith(beside):
+            return str(location.removesuffix(beside))
+    return None
+
+
+def experiment_of(client: MlflowClient, data_name: str) -> str:
+    """The id of the data set's experiment, which is created, or restored if it was deleted."""
+    name = EXPERIMENT_PREFIX + data_name
+    root = local_root(tracking_uri())
+    with locked("store"):
+        experiment = client.get_experiment_by_name(name)
+        if experiment is None:
+            location = str(root / ARTIFACTS / data_name) if root else None
+            return client.create_experiment(name, artifact_location=location)
+    if experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
+    return experiment.experiment_id
+
+
+@contextmanager
+def default_store() -> Iterator[None]:
+    """Make the store MLflow's default for a while, for those of its calls that take no client."""
+    import mlflow
+
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(tracking_uri())
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)  # type: ignore[arg-type]  # None makes MLflow forget it, and unsets the variable

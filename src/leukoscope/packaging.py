@@ -1,0 +1,215 @@
+"""A candidate as a registered version: one model from a raw picture to p(ALL), with all that its user must know."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from leukoscope.atomic import write_json
+from leukoscope.config import ModelSettings
+from leukoscope.data.synthetic import fixed_cells
+from leukoscope.evaluation.decision import caveat
+from leukoscope.mlflow_store import default_store, experiment_of, open_store
+from leukoscope.ranking import DECISION_FILE, Candidate
+from leukoscope.registry import find_version, model_name
+from leukoscope.tracking import COMMIT, DIGEST_LENGTH, about_tags, git_commit, run_of
+
+if TYPE_CHECKING:
+    import keras
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
+    from mlflow.models import ModelSignature
+
+EXAMPLE_SEED = 7
+TENSORFLOW_BUILDS = ("tensorflow", "tensorflow-cpu")
+HEADLINES = ("auroc", "auroc_low", "auroc_high", "sensitivity", "specificity")
+
+
+def log_version(data_name: str, candidate: Candidate) -> tuple[str, bool]:
+    """The number of the candidate's version, and whether it is new: what was logged before is used again.
+
+    A version is its decision.json: the same weights with another threshold make another version.
+    """
+    client = open_store()
+    known = find_version(client, data_name, decision_hash(candidate.decision))
+    if known:
+        return known, False
+    logged = _log_model(client, data_name, candidate, _model(candidate))
+    return _register(client, data_name, candidate, logged), True
+
+
+def _model(candidate: Candidate) -> keras.Model:
+    # TensorFlow takes seconds to import, and a version that is known already needs none of it.
+    from leukoscope.models.assembly import raw_model
+    from leukoscope.models.saved_folds import load_folds
+
+    row = ModelSettings(**candidate.decision["settings"])
+    return raw_model(row, list(load_folds(candidate.models).values()))
+
+
+def decision_hash(decision: dict[str, Any]) -> str:
+    """The hash of a decision.json's content."""
+    return hashlib.sha256(json.dumps(decision, sort_keys=True).encode()).hexdigest()
+
+
+def combination(decision: dict[str, Any]) -> str:
+    """How the folds' models become one."""
+    folds = len(decision["folds"])
+    if folds == 1:
+        return "one model"
+    return f"mean of {folds} " + ("fold heads on one backbone" if decision["mode"] == "frozen" else "finetuned models")
+
+
+def _log_model(client: MlflowClient, data_name: str, candidate: Candidate, model: keras.Model) -> LoggedModel:
+    """Log the model with the run that trained it, and its figures on the ranking side with the model."""
+    from mlflow.entities import LoggedModelOutput, Metric
+
+    run = run_of(client, candidate.decision)
+    tags = {**about_tags(candidate.decision), "identity": candidate.decision["identity"]}
+    experiment = experiment_of(client, data_name)
+    name = f"{candidate.row}-{candidate.decision['protocol']}"
+    logged = client.create_logged_model(experiment, name=name, source_run_id=run.info.run_id, tags=tags)
+    ready = False
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            _save(Path(folder), candidate.decision, model, logged, run.info.run_id)
+            client.log_model_artifacts(logged.model_id, folder)
+        ready = True
+    finally:
+        client.finalize_logged_model(logged.model_id, "READY" if ready else "FAILED")
+    client.log_outputs(run.info.run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    data = candidate.decision["data"]
+    of_model = {
+        "model_id": logged.model_id,
+        "dataset_name": data["name"],
+        "dataset_digest": data["hash"][:DIGEST_LENGTH],
+    }
+    now = logged.creation_timestamp
+    figures = {**candidate.measured, **candidate.measured["at_threshold"]}
+    metrics = [
+        Metric(f"registered.{candidate.side}.{headline}", figures[headline], now, 0, **of_model)
+        for headline in HEADLINES
+        if figures[headline] is not None
+    ]
+    client.log_batch(run.info.run_id, metrics=metrics)
+    return logged
+
+
+def _save(folder: Path, decision: dict[str, Any], model: keras.Model, logged: LoggedModel, run_id: str) -> None:
+    """Write the model in MLflow's keras flavour (a .keras file, no pickle), with decision.json beside it."""
+    import mlflow.keras
+    from mlflow.models import Model
+
+    about = Model(
+        artifact_path=logged.artifact_location, model_uuid=logged.model_id, model_id=logged.model_id, run_id=run_id
+    )
+    mlflow.keras.save_model(
+        model,
+        str(folder),
+        mlflow_model=about,
+        signature=_signature(),
+        input_example=fixed_cells(1, EXAMPLE_SEED),
+        pip_requirements=_requirements(),
+        metadata={"identity": decision["identity"], "threshold": decision["pooled"]["threshold"]},
+    )
+    write_json(folder / DECISION_FILE, decision)
+
+
+def _signature() -> ModelSignature:
+    """Raw pictures, uint8 [n, height, width, 3] of any size, to p(ALL), float32 [n, 1]."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    pictures = TensorSpec(np.dtype(np.uint8), (-1, -1, -1, 3))
+    return ModelSignature(Schema([pictures]), Schema([TensorSpec(np.dtype(np.float32), (-1, 1))]))
+
+
+def _requirements() -> list[str]:
+    """What the model needs where it is served: this package is not among it."""
+    build = next(name for name in TENSORFLOW_BUILDS if _installed(name))
+    return [
+        f"keras=={importlib.metadata.version('keras')}",
+        f"numpy=={importlib.metadata.version('numpy')}",
+        f"tensorflow=={importlib.metadata.version(build)}",
+    ]
+
+
+def _installed(package: str) -> bool:
+    return any(True for _ in importlib.metadata.distributions(name=package))
+
+
+def _register(client: MlflowClient, data_name: str, candidate: Candidate, logged: LoggedModel) -> str:
+    name = model_name(data_name)
+    if not client.search_registered_models(f"name = '{name}'"):
+        client.create_registered_model(name)
+    with default_store():  # where MLflow looks up the logged model, whichever client asks
+        version = client.create_model_version(
+            name,
+            f"models:/{logged.model_id}",
+            logged.source_run_id,
+            version_tags(candidate),
+            description=description(candidate),
+            model_id=logged.model_id,
+        ).version
+    listed = json.dumps([{"name": name, "version": version}])
+    client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": listed})
+    return str(version)
+
+
+def version_tags(candidate: Candidate) -> dict[str, str]:
+    """What a version must say of itself where its files are not at hand, and what the next candidate is compared by."""
+    decision, point = candidate.decision, candidate.decision["pooled"]
+    known = {
+        "identity": decision["identity"],
+        "decision": decision_hash(decision),
+        "combination": combination(decision),
+        "side": candidate.side,
+        "auroc": candidate.auroc,
+        "sensitivity": candidate.sensitivity,
+        "threshold": point["threshold"],
+        "refer_low": point["refer_low"],
+        "refer_high": point["refer_high"],
+        COMMIT: git_commit(),
+    }
+    return {**about_tags(decision), **{name: str(value) for name, value in known.items() if value is not None}}
+
+
+def description(candidate: Candidate) -> str:
+    """The version's page in the registry, as Markdown."""
+    decision, measured = candidate.decision, candidate.measured
+    data, point = decision["data"], decision["pooled"]
+    level = f"{100 * measured['interval_level']:g} % interval"
+    warning = caveat(decision)
+    lines = [
+        f"**{candidate.row}**, {combination(decision)}, under protocol `{decision['protocol']}`",
+        *([f"**{warning}: not for real cells**"] if warning else []),
+        f"- data: {data['name']} ({data['kind']} images), {measured['n']} images of {measured['n_subjects']} subjects",
+        f"- {candidate.side} AUROC {_with_interval(measured, 'auroc')} ({level} over resampled groups)",
+        f"- sensitivity {_with_interval(measured['at_threshold'], 'sensitivity')} and specificity "
+        f"{_with_interval(measured['at_threshold'], 'specificity')} at each fold's own threshold",
+        f"- ALL is called where p > {point['threshold']:.4f}; refer band {_band(point)}",
+        "- input: raw RGB pictures, uint8 [n, height, width, 3], native optics; output: p(ALL) [n, 1]",
+        "",
+        "The figures are those of the folds' models on cells that each had not seen; what is served is their mean. "
+        "Research use only; not a diagnostic device.",
+    ]
+    return "\n\n".join(lines[: 2 if warning else 1]) + "\n\n" + "\n".join(lines[2 if warning else 1 :])
+
+
+def _with_interval(measured: dict[str, Any], name: str) -> str:
+    value, low, high = (measured[key] for key in (name, f"{name}_low", f"{name}_high"))
+    if value is None:
+        return "undefined"
+    return f"{value:.3f}" + (f" [{low:.3f}, {high:.3f}]" if low is not None else " (no interval)")
+
+
+def _band(point: dict[str, Any]) -> str:
+    if point["refer_low"] is None:
+        return f"undefined ({point['refer_reason']})"
+    return f"{point['refer_low']:.4f} to {point['refer_high']:.4f}"

@@ -1,0 +1,183 @@
+"""The pipeline's own promotion: candidates are ranked, the best one that passes the gate is registered as champion."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from leukoscope import config, registry, workplace
+from leukoscope.config import LEAKY_PROTOCOLS, Params
+from leukoscope.errors import ConfigError, RegistryError
+from leukoscope.evaluation.baseline import baseline_area
+from leukoscope.mlflow_store import locked
+from leukoscope.packaging import log_version
+from leukoscope.ranking import Candidate, rank
+from leukoscope.registry import ChampionVersion
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One check of the gate: what was measured (None where it is undefined), what it is held against, and the words."""
+
+    name: str
+    passed: bool
+    value: float | None
+    bound: float | None
+    verdict: str
+
+
+def register(
+    params: Params,
+    images: pd.DataFrame,
+    splits: pd.DataFrame,
+    models: Path = Path("models"),
+    results: Path = Path("results"),
+) -> dict[str, Any]:
+    """Rank, gate, log and promote; returns the content of reports/registered.json (no version, id or time).
+
+    `ranking` has every row, best first, with the checks that it failed; `gate` is that of the winner, or of the first
+    row where none wins. Inside `dvc exp run` the winner becomes @candidate and nothing is promoted. Raises ConfigError
+    where params.yaml does not make the protocol that it ranks within, RegistryError where rows cannot be compared.
+    """
+    protocol, data_name = params.register_.protocol, params.fetch.name
+    if protocol not in params.protocols:
+        raise ConfigError(
+            f"params.yaml: register.protocol is {protocol}, which protocols ({', '.join(params.protocols)}) does not "
+            f"name: add it there, or register under one of those"
+        )
+    candidates = rank(results, models, list(params.models), protocol)
+    first = candidates[0]
+    if first.decision["data"]["name"] != data_name:
+        raise RegistryError(
+            f"{first.models} was trained on '{first.decision['data']['name']}' and params.yaml's fetch.name is "
+            f"'{data_name}': run uv run dvc repro"
+        )
+    area = area_alone(images, splits[splits["protocol"] == protocol], first.side, params.evaluate)
+    gates = [gate(candidate, params.register_, area) for candidate in candidates]
+    passing = [index for index, verdicts in enumerate(gates) if all(verdict.passed for verdict in verdicts)]
+    chosen = passing[0] if passing else 0
+    winner = candidates[chosen] if passing else None
+    if winner:
+        versus, promoted, reason = _promote(data_name, winner)
+        gates[chosen].append(versus)
+    else:
+        promoted, reason = False, f"no row passes the gate: {_first_refusal(gates[0])}"
+    return {
+        "protocol": protocol,
+        "data": first.decision["data"],
+        "split_hash": first.decision["split_hash"],
+        "ranking": [_ranked(candidate, verdicts) for candidate, verdicts in zip(candidates, gates, strict=True)],
+        "gate": [asdict(verdict) for verdict in gates[chosen]],
+        "winner": _named(winner) if winner else None,
+        "promoted": promoted,
+        "reason": reason,
+    }
+
+
+def _named(candidate: Candidate) -> dict[str, str]:
+    return {name: candidate.decision[name] for name in ("row", "protocol", "identity")}
+
+
+def _ranked(candidate: Candidate, verdicts: list[Verdict]) -> dict[str, Any]:
+    auroc = {name: candidate.measured[name] for name in ("auroc", "auroc_low", "auroc_high")}
+    refused = [verdict.verdict for verdict in verdicts if not verdict.passed]
+    return {
+        "row": candidate.row,
+        "identity": candidate.decision["identity"],
+        "side": candidate.side,
+        **auroc,
+        "sensitivity": candidate.sensitivity,
+        "refused": refused,
+    }
+
+
+def _first_refusal(verdicts: list[Verdict]) -> str:
+    return next(verdict.verdict for verdict in verdicts if not verdict.passed)
+
+
+def area_alone(images: pd.DataFrame, splits: pd.DataFrame, side: str, settings: config.Evaluate) -> float | None:
+    """AUROC of the cell's area on the side that ranks. `splits` has one protocol's rows."""
+    if side == "val":  # val in test's place: the real test side must not decide what is promoted
+        splits = splits[splits["side"].isin(["train", "val"])].replace({"side": {"val": "test"}})
+    auroc: float | None = baseline_area(images, splits, settings)["auroc"]
+    return auroc
+
+
+def gate(candidate: Candidate, settings: config.Register, area: float | None) -> list[Verdict]:
+    """What any candidate must pass, whoever is champion: an honest protocol, sensitivity, and more than cell area."""
+    return [_honest(candidate), _sensitive(candidate, settings.min_sensitivity), _beyond_area(candidate, area)]
+
+
+def _honest(candidate: Candidate) -> Verdict:
+    protocol = candidate.decision["protocol"]
+    passed = protocol not in LEAKY_PROTOCOLS
+    words = (
+        "keeps subjects apart" if passed else "has the same subjects in training and test: nothing is promoted by it"
+    )
+    return Verdict("honest protocol", passed, None, None, f"protocol {protocol} {words}")
+
+
+def _sensitive(candidate: Candidate, bound: float) -> Verdict:
+    value = candidate.sensitivity
+    passed = value is not None and value >= bound
+    words = (
+        f"{candidate.side} sensitivity at the threshold chosen on val is {_shown(value)}, "
+        f"{'at least' if passed else 'not'} register.min_sensitivity {bound:g}{'' if passed else ' or more'}"
+    )
+    return Verdict("sensitivity", passed, value, bound, words)
+
+
+def _beyond_area(candidate: Candidate, area: float | None) -> Verdict:
+    value = candidate.auroc
+    passed = value is not None and (area is None or value > area)
+    words = (
+        f"{candidate.side} AUROC {_shown(value)} is {'' if passed else 'not '}above {_shown(area)} of cell area alone"
+    )
+    return Verdict("better than cell area", passed, value, area, words)
+
+
+def _shown(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"
+
+
+def beats_champion(candidate: Candidate, champion: ChampionVersion | None) -> Verdict:
+    """Whether the candidate may take the champion's place: a higher ranking AUROC on the same data, protocol and split.
+
+    The champion itself, and a data set without one, pass alike, so that a second run says what the first did.
+    """
+    name, value = "better than the champion", candidate.auroc
+    if champion is None or champion.identity == candidate.decision["identity"]:
+        return Verdict(name, True, value, None, "no other model is champion of this data set")
+    tags = champion.tags
+    if (tags["data_hash"], tags["protocol"], tags["split_hash"]) != candidate.comparable:
+        return Verdict(
+            name,
+            False,
+            value,
+            None,
+            f"not comparable: the champion, {tags['row']}, was measured on other data, another protocol or another "
+            f"split; to replace it, compare them yourself and run uv run leukoscope promote VERSION --reason '...'",
+        )
+    bound = float(tags["auroc"])
+    passed = value is not None and value > bound
+    words = f"AUROC {_shown(value)} is {'' if passed else 'not '}above {_shown(bound)} of the champion, {tags['row']}"
+    return Verdict(name, passed, value, bound, words)
+
+
+def _promote(data_name: str, winner: Candidate) -> tuple[Verdict, bool, str]:
+    """Log the winner's version and, where it may be, make it champion. Prints what became of it, with its number."""
+    with locked("registry"):
+        verdict = beats_champion(winner, registry.champion_or_none(data_name))
+        version, new = log_version(data_name, winner)
+        print(f"{winner.row}: version {version} of {registry.model_name(data_name)}{'' if new else ', known already'}")
+        if workplace.inside_experiment():
+            print(registry.set_candidate(data_name, version))
+            later = f"an experiment promotes nothing: once it is applied, run {registry.REGISTER_AGAIN}"
+            return verdict, False, later
+        if not verdict.passed:
+            return verdict, False, verdict.verdict
+        print(registry.set_champion(data_name, version))
+    return verdict, True, f"{winner.row} is the best row that passes every check"

@@ -1,0 +1,196 @@
+"""The registry: one model for each data set, its versions, and which of them is @champion.
+
+@previous is the champion before, @candidate the version that an experiment logged last. Promotion by the pipeline's own
+gate is `leukoscope.promotion`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from leukoscope.errors import RegistryError
+from leukoscope.mlflow_store import open_store, shown_uri, tracking_uri
+from leukoscope.ranking import DECISION_FILE
+
+if TYPE_CHECKING:
+    import keras
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+    from leukoscope.predict import Champion
+
+CHAMPION, PREVIOUS, CANDIDATE = "champion", "previous", "candidate"
+MODEL_FILE = Path("data", "model.keras")  # where mlflow.keras puts it
+REGISTER_AGAIN = "uv run dvc repro -f -s register"
+
+
+@dataclass(frozen=True)
+class ChampionVersion:
+    """A registered version: its number, its model's identity, its tags, and where its files are."""
+
+    version: str
+    identity: str
+    tags: dict[str, str]
+    source: str
+
+
+def model_name(data_name: str) -> str:
+    """The registered model of a data set."""
+    return f"leukoscope-{data_name}"
+
+
+def _with_alias(client: MlflowClient, data_name: str, alias: str) -> ChampionVersion | None:
+    registered = _registered(client, data_name)
+    return _version(client, data_name, registered[alias]) if alias in registered else None
+
+
+def _registered(client: MlflowClient, data_name: str) -> dict[str, str]:
+    """The version behind each alias of the data set's model; empty where nothing is registered."""
+    found = client.search_registered_models(f"name = '{model_name(data_name)}'")
+    return {alias: str(version) for alias, version in found[0].aliases.items()} if found else {}
+
+
+def _version(client: MlflowClient, data_name: str, version: str) -> ChampionVersion:
+    """Raises RegistryError, with the versions that there are, for one that is not there."""
+    found = {str(known.version): known for known in _versions(client, data_name)}
+    if version not in found:
+        there = ", ".join(sorted(found, key=int)) or "none"
+        raise RegistryError(f"{model_name(data_name)} has no version {version}: it has {there}")
+    tags = dict(found[version].tags)
+    source = client.get_model_version_download_uri(model_name(data_name), version)
+    return ChampionVersion(version, tags["identity"], tags, source)
+
+
+def _versions(client: MlflowClient, data_name: str) -> list[ModelVersion]:
+    return list(client.search_model_versions(f"name = '{model_name(data_name)}'", max_results=10_000))
+
+
+def find_version(client: MlflowClient, data_name: str, decision_hash: str) -> str | None:
+    """The newest version that was logged from this very decision.json and still has its files."""
+    for known in sorted(_versions(client, data_name), key=lambda known: -int(known.version)):
+        if known.tags.get("decision") == decision_hash and not _files_are_gone(
+            client.get_model_version_download_uri(known.name, known.version)
+        ):
+            return str(known.version)
+    return None
+
+
+def _files_are_gone(source: str) -> bool:
+    """True for a local source without its model; nothing is known of others before they are fetched."""
+    return Path(source).is_absolute() and not (Path(source) / MODEL_FILE).exists()
+
+
+def champion_or_none(data_name: str) -> ChampionVersion | None:
+    """The version that is @champion of the data set `data_name`, if any is."""
+    return _with_alias(open_store(), data_name, CHAMPION)
+
+
+def champion(data_name: str) -> ChampionVersion:
+    """The version that is @champion. Raises RegistryError where there is none."""
+    found = champion_or_none(data_name)
+    if found is None:
+        raise RegistryError(
+            f"data set '{data_name}' has no champion in {shown_uri(tracking_uri())}: run {REGISTER_AGAIN}, whose "
+            f"reports/registered.json says what was promoted and why"
+        )
+    return found
+
+
+def describe(data_name: str) -> str:
+    """The champion and the version before it, as lines for a person."""
+    client = open_store()
+    lines = [_line("champion", champion(data_name))]
+    before = _with_alias(client, data_name, PREVIOUS)
+    if before:
+        lines.append(_line("previous", before))
+    return "\n".join(lines)
+
+
+def _line(alias: str, version: ChampionVersion) -> str:
+    tags = version.tags
+    reason = f"; promoted because: {tags['promotion_reason']}" if "promotion_reason" in tags else ""
+    return (
+        f"{alias}: version {version.version}, {tags['row']} ({tags['combination']}), trained on '{tags['data_name']}' "
+        f"({tags['data_kind']} images, {tags['weights_kind']} weights), {tags['side']} AUROC "
+        f"{float(tags['auroc']):.3f} under protocol {tags['protocol']}, threshold "
+        f"{float(tags['threshold']):.3f}{reason}"
+    )
+
+
+def promote(data_name: str, version: int | str, reason: str) -> str:
+    """Make a version @champion and the one before it @previous; `reason` is kept as a tag.
+
+    Returns a line that says so. Raises RegistryError without a reason, for a version that is not there, and always for
+    one that was trained under a leaky protocol or on another data set.
+    """
+    if not reason.strip():
+        raise RegistryError("a promotion by hand needs its reason: leukoscope promote VERSION --reason '...'")
+    client = open_store()
+    chosen = _version(client, data_name, str(version))
+    if chosen.tags["leaky"] != "false":
+        raise RegistryError(
+            f"version {chosen.version} was trained under protocol {chosen.tags['protocol']}, which leaks: its figures "
+            f"do not speak of unseen subjects, so it cannot be champion"
+        )
+    if chosen.tags["data_name"] != data_name:
+        raise RegistryError(
+            f"version {chosen.version} was trained on '{chosen.tags['data_name']}', not on '{data_name}': "
+            f"train on '{data_name}' and register again"
+        )
+    client.set_model_version_tag(model_name(data_name), chosen.version, "promotion_reason", " ".join(reason.split()))
+    return set_champion(data_name, chosen.version)
+
+
+def set_champion(data_name: str, version: str) -> str:
+    """Give @champion to a version and @previous to the one that had it. Returns a line that says so."""
+    client, name = open_store(), model_name(data_name)
+    before = _registered(client, data_name).get(CHAMPION)
+    if before == version:
+        return f"version {version} of {name} is champion already"
+    if before:
+        client.set_registered_model_alias(name, PREVIOUS, before)
+    client.set_registered_model_alias(name, CHAMPION, version)
+    return f"version {version} of {name} is champion" + (f"; version {before} was before it" if before else "")
+
+
+def set_candidate(data_name: str, version: str) -> str:
+    """Give @candidate to a version. Returns a line that says so."""
+    open_store().set_registered_model_alias(model_name(data_name), CANDIDATE, version)
+    return f"version {version} of {model_name(data_name)} is a candidate"
+
+
+def rollback(data_name: str) -> str:
+    """Swap @champion and @previous. Returns a line that says so; RegistryError where there is no version before."""
+    now = champion(data_name)
+    before = _with_alias(open_store(), data_name, PREVIOUS)
+    if before is None:
+        raise RegistryError(f"{model_name(data_name)} has no champion before version {now.version} to go back to")
+    return set_champion(data_name, before.version)
+
+
+def load_champion(data_name: str, version: int | str | None = None) -> Champion:
+    """The champion, or the version that is named: its model (raw pictures to p(ALL)), its decision and its number.
+
+    Raises RegistryError where it is not registered or its files are gone.
+    """
+    import mlflow.artifacts
+
+    from leukoscope.predict import Champion
+
+    chosen = champion(data_name) if version is None else _version(open_store(), data_name, str(version))
+    if _files_are_gone(chosen.source):
+        raise RegistryError(
+            f"the files of version {chosen.version} are gone from {chosen.source}: run {REGISTER_AGAIN}"
+        )
+    folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=chosen.source, tracking_uri=tracking_uri()))
+    decision = json.loads((folder / DECISION_FILE).read_text())
+    return Champion(_load(folder / MODEL_FILE), decision, chosen.version)
+
+
+def _load(file: Path) -> keras.Model:
+    import keras
+
+    return keras.saving.load_model(file, safe_mode=True)

@@ -1,0 +1,203 @@
+"""Everything that the report speaks about, read from where the other stages left it, and nothing else.
+
+Only the rows and protocols that params.yaml names are read: what lies beside them in results/ is of another day.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from leukoscope.config import Params, Protocol
+from leukoscope.data.splits import leaks
+from leukoscope.errors import DataError
+from leukoscope.evaluation.baseline import baseline_area
+from leukoscope.evaluation.protocols import PROTOCOLS
+from leukoscope.evaluation.results import leakage_gap
+from leukoscope.report.no_skill import no_skill
+
+
+class Estimate(NamedTuple):
+    """A number with its interval; `low` and `high` are None where `reason` says why there is no interval."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    reason: str | None
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any], name: str, reason: str | None = None) -> Estimate:
+        """From keys name, name_low and name_high as evaluation writes them."""
+        value, low, high = (content[key] for key in (name, f"{name}_low", f"{name}_high"))
+        if value is None:
+            reason = content.get("undefined", {}).get(name, "not defined")
+        elif low is None or high is None:
+            reason = reason or content.get("interval_reason") or "not defined in every resample"
+        else:
+            reason = None
+        return cls(value, low, high, reason)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One row under one protocol: metrics.json, decision.json without its list of images, and the results folder."""
+
+    row: str
+    protocol: Protocol
+    metrics: dict[str, Any]
+    decision: dict[str, Any]
+    folder: Path
+
+    @property
+    def test(self) -> dict[str, Any]:
+        """The test side of metrics.json."""
+        side: dict[str, Any] = self.metrics["test"]
+        return side
+
+    def estimate(self, name: str) -> Estimate:
+        """A metric of the test side, at p > 0.5."""
+        return Estimate.of(self.test, name)
+
+    def at_threshold(self, name: str) -> Estimate:
+        """Test sensitivity or specificity at the threshold that the validation side chose."""
+        return Estimate.of(self.test["at_threshold"], name, self.test["interval_reason"])
+
+    def history(self) -> pd.DataFrame:
+        """history.csv: one row for each fold and epoch."""
+        return pd.read_csv(self.folder / "history.csv")
+
+    def roc(self) -> pd.DataFrame:
+        """roc.csv: fpr, tpr and threshold of the pooled test predictions."""
+        return pd.read_csv(self.folder / "roc.csv")
+
+    def test_predictions(self) -> pd.DataFrame:
+        """The test rows of predictions.parquet."""
+        return pd.read_parquet(self.folder / "predictions.parquet", filters=[("side", "==", "test")])
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The report's inputs; what follows from them is computed once, when asked for."""
+
+    params: Params
+    root: Path
+    source: dict[str, Any]
+    images: pd.DataFrame
+    splits: pd.DataFrame
+    results: dict[tuple[str, Protocol], Result]
+    registered: dict[str, Any]
+
+    @property
+    def protocols(self) -> list[Protocol]:
+        """The protocols of params.yaml, honest ones first, each in the usual order."""
+        return sorted(self.params.protocols, key=list(PROTOCOLS).index)
+
+    @property
+    def untrained(self) -> list[str]:
+        """The rows whose backbone has random weights."""
+        rows = {result.row for result in self.results.values() if result.decision["weights_kind"] == "untrained"}
+        return [row for row in self.params.models if row in rows]
+
+    @property
+    def frozen(self) -> list[str]:
+        """The rows whose backbone was not trained on these cells."""
+        rows = {result.row for result in self.results.values() if result.decision["mode"] == "frozen"}
+        return [row for row in self.params.models if row in rows]
+
+    @cached_property
+    def gaps(self) -> dict[str, dict[str, Any]]:
+        """Each row's AUROC(image) - AUROC(subject) on the same images; empty unless both protocols are asked for."""
+        if not {"image", "subject"} <= set(self.params.protocols):
+            return {}
+        return {row: self._gap(row) for row in self.params.models}
+
+    def _gap(self, row: str) -> dict[str, Any]:
+        leaky, honest = (self.results[row, protocol].test_predictions() for protocol in ("image", "subject"))
+        if not set(leaky["image_id"]) & set(honest["image_id"]):  # one small split each, when split.folds is 1
+            none = "the two protocols test no image in common: use more folds"
+            return {"gap": None, "gap_low": None, "gap_high": None, "interval_reason": none, "undefined": {"gap": none}}
+        return leakage_gap(leaky, honest, self.params.evaluate)
+
+    def split(self, protocol: Protocol) -> pd.DataFrame:
+        """The rows of splits.parquet of one protocol."""
+        return self.splits[self.splits["protocol"] == protocol]
+
+    @cached_property
+    def baselines(self) -> dict[Protocol, dict[str, Any]]:
+        """What needs no picture, for each protocol: `no_skill` and `cell_area`."""
+        return {
+            protocol: {
+                "no_skill": no_skill(self.images, self.split(protocol), self.params.evaluate),
+                "cell_area": baseline_area(self.images, self.split(protocol), self.params.evaluate),
+            }
+            for protocol in self.protocols
+        }
+
+    @cached_property
+    def leaks(self) -> dict[Protocol, dict[str, int]]:
+        """For each protocol, summed over folds: tested images, those of groups that also train, those with a twin."""
+        counted: dict[Protocol, dict[str, int]] = {}
+        for protocol in self.protocols:
+            folds = [fold for _, fold in self.split(protocol).groupby("fold")]
+            found = [leaks(fold, self.images) for fold in folds]
+            counted[protocol] = {
+                "tested": sum(int((fold["side"] == "test").sum()) for fold in folds),
+                "images_of_shared_groups": sum(fold["images_of_shared_groups"] for fold in found),
+                "twins": sum(fold["twins"] for fold in found),
+            }
+        return counted
+
+
+def _read_json(path: Path, command: str) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing: run {command}") from None
+    return content
+
+
+def _read_result(root: Path, row: str, protocol: Protocol) -> Result:
+    name = f"{row}-{protocol}"
+    folder = root / "results" / name
+    metrics = _read_json(folder / "metrics.json", f"dvc repro evaluate@{name}")
+    decision = _read_json(root / "models" / name / "decision.json", f"dvc repro train@{name}")
+    decision.pop("training_images", None)
+    return Result(row, protocol, metrics, decision, folder)
+
+
+def _refuse_mixed_data(results: list[Result], registered: dict[str, Any]) -> None:
+    """A page may only compare what was measured on the same images."""
+    hashes = {f"results/{result.folder.name}": result.decision["data"]["hash"] for result in results}
+    hashes["reports/registered.json"] = registered["data"]["hash"]
+    first = next(iter(hashes))
+    for name, digest in hashes.items():
+        if digest != hashes[first]:
+            raise DataError(f"{name} and {first} are of different images, so no page may hold both: run dvc repro")
+
+
+def read_evidence(params: Params, root: Path = Path()) -> Evidence:
+    """Read what the stages left below `root`, the checkout.
+
+    Raises DataError, with the command that mends it, if a row or protocol of params.yaml has no result, or if these
+    are of different images.
+    """
+    results = {
+        (row, protocol): _read_result(root, row, protocol) for row in params.models for protocol in params.protocols
+    }
+    registered = _read_json(root / "reports/registered.json", "dvc repro register")
+    _refuse_mixed_data(list(results.values()), registered)
+    return Evidence(
+        params=params,
+        root=root,
+        source=_read_json(root / "data/raw/source.json", "dvc repro fetch"),
+        images=pd.read_parquet(root / "data/images.parquet"),
+        splits=pd.read_parquet(root / "data/splits.parquet"),
+        results=results,
+        registered=registered,
+    )

@@ -1,0 +1,112 @@
+"""The last lines of `make demo`: the models side by side, the promoted version, and where to look next."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from leukoscope.errors import DataError
+from leukoscope.report.cautions import RESEARCH_ONLY, Caution, cautions
+
+Numbers = Mapping[str, float]
+GAP = "leakage_gap"
+COLUMNS = ("subject", "official", "image", "paper", GAP)
+HEADINGS = {
+    "subject": "unseen subjects",
+    "official": "official test",
+    "image": "by image (leaky)",
+    "paper": "paper's split (leaky)",
+    GAP: "leakage gap",
+}
+NUMBER_WIDTH = 25  # of a number with its interval on one line, and the space around them
+
+
+class Promoted(Protocol):
+    """What is said of the champion: its version and its tags (row, protocol)."""
+
+    @property
+    def version(self) -> str: ...  # noqa: D102
+
+    @property
+    def tags(self) -> Mapping[str, str]: ...  # noqa: D102
+
+
+def number_with_interval(numbers: Numbers, sign: str = "", between: str = " ") -> str:
+    """'0.853 [0.801, 0.910]' from the keys auroc, auroc_low and auroc_high; sign '+' shows the sign of a difference.
+
+    `between` stands between the number and its interval.
+    """
+    if "auroc" not in numbers:
+        return "not defined"
+    value = f"{numbers['auroc']:{sign}.3f}"
+    if "auroc_low" not in numbers:
+        return f"{value}{between}(no interval)"
+    return f"{value}{between}[{numbers['auroc_low']:{sign}.3f}, {numbers['auroc_high']:{sign}.3f}]"
+
+
+def terminal_table(
+    summary: Mapping[str, Mapping[str, Numbers]], raised: list[Caution], promoted: str, width: int = 100
+) -> str:
+    """The lines: cautions, AUROC by row and protocol with intervals, the promoted version, and where to look next.
+
+    `summary` is the content of summary.json. The best row under the first honest protocol comes first.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = [column for column in COLUMNS if any(column in row for row in summary.values())]
+    table = Table(
+        title="AUROC on test images, with group-bootstrap intervals", title_justify="left", box=box.SIMPLE_HEAD
+    )
+    table.add_column("row", no_wrap=True)
+    for column in shown:
+        table.add_column(HEADINGS[column], justify="right", overflow="fold")  # a cut number would mislead
+    between = " " if max(map(len, summary)) + NUMBER_WIDTH * len(shown) <= width else "\n"
+    for row in sorted(summary, key=lambda name: -summary[name].get(shown[0], {}).get("auroc", 0)):
+        cells = summary[row]
+        table.add_row(
+            row,
+            *(number_with_interval(cells.get(column, {}), "+" * (column == GAP), between) for column in shown),
+        )
+    text = io.StringIO()
+    console = Console(file=text, width=width, highlight=False)
+    for caution in raised:
+        console.print(f"{caution.word}: {caution.sentence}", markup=False)
+    console.print(table)
+    if GAP in shown:
+        console.print("Leakage gap: AUROC split by image less AUROC on unseen subjects, on the same images.")
+    for line in (promoted, "Next: open reports/index.html; make ui; uv run dvc plots show", RESEARCH_ONLY):
+        console.print(line, markup=False)
+    return text.getvalue().rstrip()
+
+
+def _cautions_of(root: Path, rows: list[str]) -> list[Caution]:
+    source = json.loads((root / "data/raw/source.json").read_text())
+    untrained = []
+    for row in rows:
+        decisions = sorted((root / "models").glob(f"{row}-*/decision.json"))
+        if any(json.loads(path.read_text())["weights_kind"] == "untrained" for path in decisions):
+            untrained.append(row)
+    return cautions(source["kind"], untrained, rows)
+
+
+def terminal_summary(reports: Path, champion: Promoted | None) -> str:
+    """The terminal's lines from the folder `reports` of a checkout and the registry's champion.
+
+    Raises DataError where the pipeline has not run.
+    """
+    path = reports / "summary.json"
+    if not path.exists():
+        raise DataError(f"{path} is missing: run dvc repro")
+    summary: dict[str, Any] = json.loads(path.read_text())
+    promoted = "Promoted: none; reports/registered.json says why"
+    if champion is not None:
+        tags = champion.tags
+        promoted = f"Promoted: version {champion.version}, {tags.get('row')} under protocol {tags.get('protocol')}"
+    raised = _cautions_of(reports.resolve().parent, list(summary))
+    return terminal_table(summary, raised, promoted, shutil.get_terminal_size((100, 24)).columns)

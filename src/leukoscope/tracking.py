@@ -1,0 +1,253 @@
+"""MLflow's runs: one for each row under each protocol, with a child run for each fold.
+
+Everything is logged explicitly. `metrics.json` is the truth and a run mirrors it: no id or time from here reaches an
+output of the pipeline.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from leukoscope import config
+from leukoscope.config import LEAKY_PROTOCOLS
+from leukoscope.errors import RegistryError
+from leukoscope.mlflow_store import ARTIFACTS, experiment_of, local_root, locked, open_store, shown_uri, tracking_uri
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Run
+
+FLUSH_SECONDS = 2
+PARENT = "mlflow.parentRunId"
+COMMIT = "mlflow.source.git.commit"
+MIRRORED = ("*.json", "*.csv", "figures/*")
+DIGEST_LENGTH = 36  # the most that MLflow keeps of a data set's digest; the tag data_hash has it whole
+
+
+def about_tags(about: Mapping[str, Any]) -> dict[str, str]:
+    """The tags that say what a model is, from `RowInputs.about` or decision.json."""
+    return {
+        "row": about["row"],
+        "protocol": about["protocol"],
+        "leaky": str(about["protocol"] in LEAKY_PROTOCOLS).lower(),
+        "data_name": about["data"]["name"],
+        "data_kind": about["data"]["kind"],
+        "data_hash": about["data"]["hash"],
+        "split_hash": about["split_hash"],
+        "weights_kind": about["weights_kind"],
+    }
+
+
+def _circumstances() -> dict[str, str]:
+    """The tags that say where a run comes from; what is not known is left out."""
+    known = {
+        COMMIT: git_commit(),
+        "mlflow.source.name": Path(sys.argv[0]).name,
+        "dvc_stage": os.environ.get("DVC_STAGE"),
+        "dvc_experiment": os.environ.get("DVC_EXP_NAME"),
+        "process": f"{socket.gethostname()}:{os.getpid()}",
+    }
+    return {name: value for name, value in known.items() if value}
+
+
+def git_commit() -> str | None:
+    """The commit that is checked out here; None outside a repository, and where git is not installed."""
+    try:
+        found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return found.stdout.strip() if found.returncode == 0 else None
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
+
+
+class TrainingRun:
+    """A training in progress. `epoch` and `finished` are for the stage; `training` makes and ends it."""
+
+    def __init__(self, client: MlflowClient, experiment: str, about: Mapping[str, Any]) -> None:
+        self._client = client
+        self._experiment = experiment
+        self._tags = {**about_tags(about), **_circumstances()}
+        name = f"{about['row']} - {about['protocol']}"
+        self.run_id = client.create_run(experiment, tags=self._tags, run_name=name).info.run_id
+        self._fold: tuple[int, str] | None = None
+        self._waiting: list[Metric] = []
+        self._flushed = time.monotonic()
+
+    def epoch(self, values: Mapping[str, float]) -> None:
+        """Take one epoch as a dict of `models.training.HISTORY_COLUMNS`, to the child run of its fold.
+
+        A new fold ends the one before. Values reach the store every two seconds and when a fold ends.
+        """
+        from mlflow.entities import Metric
+
+        fold, step, now = int(values["fold"]), int(values["epoch"]), _now()
+        if self._fold is None or self._fold[0] != fold:
+            self._end_fold("FINISHED")
+            tags = {**self._tags, PARENT: self.run_id, "fold": str(fold)}
+            child = self._client.create_run(self._experiment, tags=tags, run_name=f"fold {fold}")
+            self._fold = (fold, child.info.run_id)
+        measured = {name: value for name, value in values.items() if name not in ("fold", "epoch")}
+        self._waiting += [Metric(name, float(value), now, step) for name, value in measured.items()]
+        if time.monotonic() - self._flushed >= FLUSH_SECONDS:
+            self._flush()
+
+    def finished(self, identity: str) -> None:
+        """Tag the run with the model that came of it."""
+        self._client.set_tag(self.run_id, "identity", identity)
+
+    def end(self, status: str) -> None:
+        """End the run and its open fold as FINISHED, FAILED or KILLED."""
+        self._end_fold(status)
+        self._client.set_terminated(self.run_id, status)
+
+    def _end_fold(self, status: str) -> None:
+        if self._fold:
+            self._flush()
+            self._client.set_terminated(self._fold[1], status)
+            self._fold = None
+
+    def _flush(self) -> None:
+        if self._fold and self._waiting:
+            self._client.log_batch(self._fold[1], metrics=self._waiting)
+        self._waiting = []
+        self._flushed = time.monotonic()
+
+
+@contextmanager
+def training(about: Mapping[str, Any], settings: config.Train) -> Iterator[TrainingRun]:
+    """A run around the training of one row under one protocol; `about` is `RowInputs.about`.
+
+    The run ends FINISHED, or with whatever broke off the block: FAILED for an error, KILLED for an interrupt. Runs that
+    a process of this host left open when it died are closed as KILLED first.
+    """
+    client = open_store()
+    experiment = experiment_of(client, about["data"]["name"])
+    _close_runs_of_dead_processes(client, experiment)
+    run = TrainingRun(client, experiment, about)
+    status = "FAILED"
+    try:
+        _log_params(client, run.run_id, {**about["settings"], **flattened({"train": settings.model_dump()})})
+        _log_dataset(client, run.run_id, about["data"])
+        yield run
+        status = "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    finally:
+        run.end(status)
+
+
+def flattened(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dicts as one, with dots between the names."""
+    flat: dict[str, Any] = {}
+    for name, value in content.items():
+        flat |= flattened(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return flat
+
+
+def _close_runs_of_dead_processes(client: MlflowClient, experiment: str) -> None:
+    for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
+        host, _, pid = run.data.tags.get("process", "").rpartition(":")
+        if host == socket.gethostname() and not _is_alive(int(pid)):
+            client.set_terminated(run.info.run_id, "KILLED")
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
+
+
+def _log_params(client: MlflowClient, run_id: str, values: Mapping[str, Any]) -> None:
+    from mlflow.entities import Param
+
+    client.log_batch(run_id, params=[Param(name, str(value)) for name, value in values.items()])
+
+
+def _log_dataset(client: MlflowClient, run_id: str, data: Mapping[str, str]) -> None:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    source = json.dumps({"uri": "data/images.parquet"})  # relative: it holds wherever the checkout lies
+    dataset = Dataset(data["name"], data["hash"][:DIGEST_LENGTH], source_type="local", source=source)
+    inputs = DatasetInput(dataset, [InputTag("mlflow.data.context", "training"), InputTag("kind", data["kind"])])
+    with locked("store"):  # MLflow looks for the data set and then inserts it, so two processes could both insert it
+        client.log_inputs(run_id, [inputs])
+
+
+def run_of(client: MlflowClient, decision: Mapping[str, Any]) -> Run:
+    """The newest run of the model that decision.json describes; it is made where the store has none.
+
+    It has none where a model came from DVC's cache instead of a training.
+    """
+    experiment = experiment_of(client, decision["data"]["name"])
+    wanted = {name: decision[name] for name in ("identity", "row", "protocol")}
+    matching = " and ".join(f"tags.{name} = '{value}'" for name, value in wanted.items())
+    found = client.search_runs([experiment], matching, max_results=1, order_by=["attributes.start_time DESC"])
+    if found:
+        return found[0]
+    tags = {**about_tags(decision), **_circumstances(), "identity": decision["identity"]}
+    run = client.create_run(experiment, tags=tags, run_name=f"{decision['row']} - {decision['protocol']}")
+    _log_params(client, run.info.run_id, decision["settings"])
+    _log_dataset(client, run.info.run_id, decision["data"])
+    client.set_terminated(run.info.run_id, "FINISHED")
+    return client.get_run(run.info.run_id)
+
+
+def log_evaluation(decision: Mapping[str, Any], metrics: Mapping[str, Any], folder: Path) -> None:
+    """Mirror metrics.json and the tables and figures of `folder` (results/<row>-<protocol>) in the model's run.
+
+    Doing it again adds no run, and no point to a metric that has not changed.
+    """
+    from mlflow.entities import Metric, RunTag
+
+    client = open_store()
+    run = run_of(client, decision)
+    now = _now()
+    changed = {name: value for name, value in numbers(metrics).items() if run.data.metrics.get(name) != value}
+    client.log_batch(
+        run.info.run_id,
+        metrics=[Metric(name, value, now, 0) for name, value in changed.items()],
+        tags=[RunTag("evaluated", "true")],
+    )
+    for pattern in MIRRORED:
+        for file in sorted(folder.glob(pattern)):
+            inside = file.parent.relative_to(folder).as_posix()
+            client.log_artifact(run.info.run_id, str(file), None if inside == "." else inside)
+
+
+def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of metrics.json by dotted name, such as test.auroc; nulls, words and truth values are left out."""
+    flat = flattened(metrics)
+    return {name: float(v) for name, v in flat.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+
+
+def ui_command(port: int) -> list[str]:
+    """The command that serves MLflow's pages on 127.0.0.1, after the store was opened (and relocated if need be).
+
+    Raises RegistryError where the store is a server, which has pages of its own.
+    """
+    uri = tracking_uri()
+    if uri.startswith(("http://", "https://")):
+        raise RegistryError(f"MLFLOW_TRACKING_URI names a server: open {shown_uri(uri)} in a browser")
+    open_store()
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
+    root = local_root(uri)
+    if root:
+        command += ["--default-artifact-root", str(root / ARTIFACTS)]
+    return [*command, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]

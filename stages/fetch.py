@@ -1,0 +1,15 @@
+"""The images of the source that params.yaml names, into data/raw."""
+
+from _stage import main
+
+from leukoscope.config import load_params
+from leukoscope.data.sources import fetch
+
+
+def run() -> None:
+    """Write data/raw."""
+    print(fetch(load_params().fetch))
+
+
+if __name__ == "__main__":
+    main(run)

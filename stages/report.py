@@ -1,0 +1,15 @@
+"""What a reader sees: the page, the small JSON behind dvc metrics, and the tables behind dvc plots."""
+
+from _stage import main
+
+from leukoscope.config import load_params
+from leukoscope.report.page import write_report
+
+
+def run() -> None:
+    """Write reports/index.html, reports/summary.json and reports/plots."""
+    write_report(load_params())
+
+
+if __name__ == "__main__":
+    main(run)

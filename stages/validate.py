@@ -1,0 +1,20 @@
+"""Every image decoded and checked once, and its subjects joined where they share a picture."""
+
+from pathlib import Path
+
+from _stage import main
+
+from leukoscope.config import load_params
+from leukoscope.data.validation import validate
+
+
+def run() -> None:
+    """Write data/images.parquet and reports/validation."""
+    summary = validate(
+        Path("data/raw"), load_params().validate_, Path("data/images.parquet"), Path("reports/validation")
+    )
+    print(summary)
+
+
+if __name__ == "__main__":
+    main(run)

@@ -1,0 +1,90 @@
+"""One way to decode a picture, and one line for each that cannot be."""
+
+import io
+import struct
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from leukoscope.data.reading import read_rgb
+from leukoscope.errors import DataError
+from tests.data.raw_folders import encoded
+
+PICTURE = np.random.default_rng(1).integers(0, 256, (40, 50, 3), np.uint8)
+WHOLE = {suffix: encoded(PICTURE, suffix) for suffix in (".bmp", ".png", ".jpg", ".tif")}
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".png", ".tif"])
+def test_lossless_formats_give_the_stored_rgb(tmp_path: Path, suffix: str) -> None:
+    (tmp_path / f"cell{suffix}").write_bytes(WHOLE[suffix])
+    read = read_rgb(tmp_path / f"cell{suffix}")
+    assert read.dtype == np.uint8
+    np.testing.assert_array_equal(read, PICTURE)
+    np.testing.assert_array_equal(read_rgb(WHOLE[suffix]), PICTURE)
+
+
+def test_grey_becomes_three_equal_channels() -> None:
+    grey = PICTURE[:, :, 0]
+    np.testing.assert_array_equal(read_rgb(encoded(grey, ".png")), np.dstack([grey] * 3))
+
+
+def test_alpha_is_composited_on_black() -> None:
+    opacity = np.zeros((40, 50), np.uint8)
+    opacity[:, 25:] = 255
+    read = read_rgb(encoded(np.dstack([PICTURE, opacity]), ".png"))
+    assert not read[:, :25].any()
+    np.testing.assert_array_equal(read[:, 25:], PICTURE[:, 25:])
+
+
+def test_sixteen_bits_are_scaled_to_eight() -> None:
+    np.testing.assert_array_equal(read_rgb(encoded(PICTURE.astype(np.uint16) * 257, ".png")), PICTURE)
+
+
+def test_an_exif_orientation_changes_nothing() -> None:
+    plain, turned = io.BytesIO(), io.BytesIO()
+    orientation = Image.Exif()
+    orientation[0x0112] = 6
+    Image.fromarray(PICTURE).save(plain, "JPEG")
+    Image.fromarray(PICTURE).save(turned, "JPEG", exif=orientation)
+    np.testing.assert_array_equal(read_rgb(turned.getvalue()), read_rgb(plain.getvalue()))
+
+
+def claiming(width: int, height: int) -> bytes:
+    return WHOLE[".bmp"][:18] + struct.pack("<ii", width, height) + WHOLE[".bmp"][26:]
+
+
+def saved(mode: str, format_: str) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(PICTURE).convert(mode).save(out, format_)
+    return out.getvalue()
+
+
+BROKEN = {
+    "nothing": (b"", "empty file"),
+    "a web page": (b"<html>not found</html>", "not a picture"),
+    **{f"half a {suffix}": (data[: len(data) // 2], "") for suffix, data in WHOLE.items()},
+    **{f"a {suffix} without its last bytes": (data[:-20], "") for suffix, data in WHOLE.items()},
+    "a BMP header alone": (WHOLE[".bmp"][:54], "cut off or damaged"),
+    "a BMP that claims too much": (claiming(20_000, 20_000), "claims 20000x20000 pixels, more than 40 megapixels"),
+    "a PNG that claims too much": (encoded(np.zeros((7000, 7000), np.uint8), ".png"), "claims 7000x7000 pixels"),
+    "CMYK": (saved("CMYK", "TIFF"), "CMYK"),
+    "floating point": (cv2.imencode(".tif", PICTURE[:, :, 0].astype(np.float32))[1].tobytes(), "float32"),
+}
+
+
+@pytest.mark.parametrize(("data", "reason"), BROKEN.values(), ids=BROKEN.keys())
+def test_a_broken_file_is_named_with_the_reason_in_one_line(tmp_path: Path, data: bytes, reason: str) -> None:
+    (tmp_path / "cell.img").write_bytes(data)
+    with pytest.raises(DataError) as error:
+        read_rgb(tmp_path / "cell.img")
+    assert "cell.img: " in str(error.value)
+    assert reason in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"gone\.png: no such file"):
+        read_rgb(tmp_path / "gone.png")

@@ -1,0 +1,145 @@
+"""The whole pipeline as a user meets it: dvc repro, status, exp, the registry, predict, in a path with a space."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.pipeline.checkout import Checkout, tiny_checkout
+
+pytestmark = pytest.mark.slow
+
+NAMES = [f"{row}-{protocol}" for row in ("modified_mobilenet", "mobilenetv2") for protocol in ("subject", "image")]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A checkout after `dvc repro`. Tests that change it put it back."""
+    made = tiny_checkout(tmp_path_factory.mktemp("some where") / "the checkout")
+    made.run("dvc", "repro")
+    return made
+
+
+def metrics(checkout: Checkout) -> dict[str, bytes]:
+    return {name: (checkout.folder / "results" / name / "metrics.json").read_bytes() for name in NAMES}
+
+
+def test_repro_leaves_nothing_to_do(finished: Checkout) -> None:
+    assert finished.stale() == {}
+    again = finished.run("dvc", "repro")
+    assert "Data and pipelines are up to date" in again.stdout
+    assert "Running stage" not in again.stdout
+
+
+def test_metrics_have_the_names_that_scripts_read(finished: Checkout) -> None:
+    for name in NAMES:
+        content = json.loads((finished.folder / "results" / name / "metrics.json").read_text())
+        for side in ("test", "val", "train"):
+            for metric in ("accuracy", "precision", "recall", "f1", "weighted_f1", "auroc"):
+                low, value, high = (content[side][f"{metric}{end}"] for end in ("_low", "", "_high"))
+                assert 0 <= low <= value <= high <= 1
+            assert content[side]["n"] >= content[side]["n_subjects"] >= content[side]["n_groups"] > 0
+
+
+def test_predictions_have_the_columns_that_scripts_read(finished: Checkout) -> None:
+    table = pd.read_parquet(finished.folder / "results/modified_mobilenet-subject/predictions.parquet")
+    assert list(table.columns) == ["image_id", "subject", "group", "label", "p_all", "fold", "side"]
+    assert table.loc[table["side"] == "test", "image_id"].is_unique
+    assert table["p_all"].between(0, 1).all()
+    assert table["p_all"].std() > 0.01
+
+
+def test_a_rerun_by_force_gives_the_same_metrics_byte_for_byte(finished: Checkout) -> None:
+    before = metrics(finished)
+    finished.run("dvc", "repro", "-f")
+    assert metrics(finished) == before
+
+
+def test_editing_one_row_reruns_that_row_alone(finished: Checkout) -> None:
+    before = finished.params()
+    try:
+        changed = finished.params()
+        changed["models"]["modified_mobilenet"]["dropout"] = 0.4
+        finished.set_params(changed)
+        named = {stage for stage in finished.stale() if stage.startswith(("train", "embed", "pack", "augment"))}
+        assert named == {"train@modified_mobilenet-subject", "train@modified_mobilenet-image"}
+        ran = finished.run("dvc", "repro").stdout
+        for stage in ("embed@", "pack", "augment", "split", "train@mobilenetv2", "evaluate@mobilenetv2"):
+            assert f"Running stage '{stage}" not in ran
+        for stage in ("train@modified_mobilenet-subject", "evaluate@modified_mobilenet-image", "report"):
+            assert f"Running stage '{stage}'" in ran
+    finally:
+        finished.set_params(before)
+        finished.run("dvc", "repro")
+
+
+def test_an_experiment_changes_a_knob_and_promotes_nothing(finished: Checkout) -> None:
+    finished.run("git", "add", "dvc.lock")
+    finished.run("git", "-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "-qm", "results")
+    champion = finished.leukoscope("champion").stdout
+    ran = finished.run("dvc", "exp", "run", "--name", "wider", "-S", "models.modified_mobilenet.width=48")
+    assert "@candidate" in ran.stdout
+    assert finished.leukoscope("champion").stdout == champion
+    changes = json.loads(finished.run("dvc", "metrics", "diff", "--json").stdout)["diff"]["reports/summary.json"]
+    assert any("modified_mobilenet" in name and "auroc" in name for name in changes)
+    assert not any(name.startswith("mobilenetv2") for name in changes)
+    finished.run("git", "checkout", "-q", "--", "params.yaml", "dvc.lock")
+    finished.run("dvc", "checkout")
+
+
+def test_the_champion_gives_the_numbers_that_evaluate_wrote(finished: Checkout, tmp_path: Path) -> None:
+    registered = json.loads((finished.folder / "reports/registered.json").read_text())
+    assert registered["promoted"], registered["reason"]
+    row = registered["winner"]["row"]
+    finished.leukoscope("predict", "data/raw/images", "--csv", str(tmp_path / "scores.csv"))
+    scores = pd.read_csv(tmp_path / "scores.csv")
+    assert list(scores.columns) == ["file", "subject", "p_all", "call", "version"]
+    images = pd.read_parquet(finished.folder / "data/images.parquet", columns=["image_id", "file"])
+    predictions = pd.read_parquet(finished.folder / f"results/{row}-subject/predictions.parquet")
+    mean_over_folds = predictions.groupby("image_id")["p_all"].mean()
+    scored = scores.assign(file=scores["file"].str.removeprefix("data/raw/images/")).set_index("file")["p_all"]
+    ours = scored[images.set_index("image_id")["file"].loc[mean_over_folds.index]]
+    np.testing.assert_allclose(ours.to_numpy(), mean_over_folds.to_numpy(), atol=1e-4)
+
+
+def test_predict_names_a_broken_image_and_scores_the_rest(finished: Checkout, tmp_path: Path) -> None:
+    first = next((finished.folder / "data/raw/images").rglob("UID_*.png"))
+    shutil.copy(first, tmp_path / "good.png")
+    (tmp_path / "broken.png").write_bytes(first.read_bytes()[:500])
+    ran = finished.leukoscope("predict", str(tmp_path), "--csv", str(tmp_path / "scores.csv"))
+    assert "not scored: " in ran.stderr
+    assert "broken.png" in ran.stderr
+    assert "synthetic cells, untrained backbone: not for real cells" in ran.stderr
+    lines = (tmp_path / "scores.csv").read_text().splitlines()
+    assert len(lines) == 2
+    assert len(lines[1].split(",")[2]) == len("0.123456")
+
+
+def test_a_moved_checkout_still_works(finished: Checkout) -> None:
+    elsewhere = finished.folder.parent.parent / "moved here"
+    finished.folder.parent.rename(elsewhere)
+    moved = Checkout(elsewhere / finished.folder.name)
+    try:
+        assert moved.stale() == {}
+        assert "version" in moved.leukoscope("champion").stdout
+        image = next((moved.folder / "data/raw/images").rglob("UID_*.png"))
+        assert "p_all" in moved.leukoscope("predict", str(image)).stdout
+    finally:
+        elsewhere.rename(finished.folder.parent)
+
+
+def test_an_unknown_key_stops_a_stage_with_one_line_and_nothing_half_written(finished: Checkout) -> None:
+    before = finished.params()
+    try:
+        finished.set_params({**before, "split": {**before["split"], "flods": 3}})
+        ran = finished.run("dvc", "repro", check=False)
+        assert ran.returncode != 0
+        assert "error: params.yaml: split.flods: unknown key" in ran.stderr
+        assert "Traceback" not in ran.stderr
+    finally:
+        finished.set_params(before)
+        finished.run("dvc", "repro")
+    assert finished.stale() == {}

@@ -1,0 +1,166 @@
+"""A checkout whose pipeline has run up to the report: real splits and evaluation over simulated predictions."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from leukoscope.atomic import write_json
+from leukoscope.config import Params, Protocol
+from leukoscope.data.splits import make_splits
+from leukoscope.evaluation.decision import caveat, decide
+from leukoscope.evaluation.figures import Heading, write_figures
+from leukoscope.evaluation.results import summarise, write_tables
+
+SUBJECTS = {"ALL": 14, "hem": 10}
+SKILL = {"modified_mobilenet": 1.0, "proposed_efficientnetb3": 1.5}
+
+
+def make_params(**changes) -> Params:
+    content = {
+        "split": {"folds": 3},
+        "protocols": ["subject", "image"],
+        "models": {
+            "modified_mobilenet": {"backbone": "mobilenetv2"},
+            "proposed_efficientnetb3": {"backbone": "efficientnetb3"},
+        },
+        "evaluate": {"bootstrap": 200},
+        **changes,
+    }
+    return Params(**content)
+
+
+def make_images(seed: int = 3, per_subject: int = 12) -> pd.DataFrame:
+    """images.parquet of a training set and a preliminary set; subjects 1 and 2 share one picture."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for part, share in (("train", 1.0), ("prelim", 0.4)):
+        for label, (name, count) in zip((1, 0), SUBJECTS.items(), strict=True):
+            for number in range(1, max(3, int(count * share)) + 1):
+                subject = f"{'' if label else 'H'}{number + (50 if part == 'prelim' else 0)}"
+                area = random.normal(30_000 if label else 26_000, 2_500)
+                for image in range(int(random.integers(per_subject // 2, 2 * per_subject))):
+                    image_id = f"{part}-{name}-{subject}-{image}"
+                    rows.append((image_id, part, label, subject, random.normal(area, 3_000)))
+    images = pd.DataFrame(rows, columns=["image_id", "set", "label", "subject", "cell_area"])
+    images = images.sort_values("image_id", ignore_index=True)
+    images["label"] = images["label"].astype("Int8")
+    images["group"] = images["subject"].replace("2", "1")
+    images["sha256"] = [hashlib.sha256(name.encode()).hexdigest() for name in images["image_id"]]
+    images["duplicate_of"] = pd.Series(None, index=images.index, dtype="str")
+    copy, first = images.index[images["subject"] == "2"][0], images.index[images["subject"] == "1"][0]
+    images.loc[copy, "sha256"] = images.loc[first, "sha256"]
+    images.loc[copy, "duplicate_of"] = images.loc[first, "image_id"]
+    return images
+
+
+def simulate(images: pd.DataFrame, split: pd.DataFrame, skill: float, *, knows_subjects: bool) -> pd.DataFrame:
+    """predictions.parquet of a model of some skill; one that knows the subjects is not misled by how they differ."""
+    random = np.random.default_rng(int(skill * 10))
+    known = images.set_index("image_id").loc[split["image_id"]].reset_index()
+    habit = {subject: random.normal(0, 1.3) for subject in sorted(images["subject"].unique())}
+    logit = skill * (2.0 * known["label"].astype(float) - 0.8) + random.normal(0, 1.2, len(known))
+    if not knows_subjects:
+        logit += known["subject"].map(habit)
+    rows = known[["image_id", "subject", "group"]].assign(label=known["label"].astype("int8"))
+    rows["p_all"] = 1 / (1 + np.exp(-logit))
+    rows["fold"], rows["side"] = split["fold"].to_numpy(), split["side"].to_numpy()
+    return rows[rows["side"] != "unused"].reset_index(drop=True)
+
+
+def make_history(folds: int) -> pd.DataFrame:
+    epochs = [(fold, epoch) for fold in range(folds) for epoch in range(1, 9 + fold)]
+    fold, epoch = np.array(epochs).T
+    falling = np.exp(-epoch / 3)
+    columns = {
+        "loss": 0.4 + 6 * falling, "accuracy": 0.92 - 0.3 * falling,
+        "val_loss": 0.6 + 6.2 * falling + 0.05 * fold, "val_accuracy": 0.83 - 0.2 * falling - 0.01 * fold,
+    }  # fmt: skip
+    return pd.DataFrame({"fold": fold, "epoch": epoch, **columns, "learning_rate": 0.003})
+
+
+def write_result(
+    root: Path, params: Params, images: pd.DataFrame, splits: pd.DataFrame, row: str, protocol: Protocol
+) -> None:
+    """models/ and results/ of one row and protocol, by the library's own evaluation."""
+    split = splits[splits["protocol"] == protocol]
+    leaky = protocol in ("image", "paper")
+    predictions = simulate(images, split, SKILL.get(row, 0.8), knows_subjects=leaky)
+    decided = decide(predictions, params.threshold, params.evaluate)
+    decision = {
+        "row": row, "protocol": protocol, "identity": f"{row}-{protocol}", "mode": params.row(row).mode,
+        "weights_kind": "untrained" if params.row(row).weights == "none" else "imagenet",
+        "data": {"name": params.fetch.name, "kind": "synthetic", "hash": "d" * 64}, "training_images": {}, **decided,
+    }  # fmt: skip
+    write_json(root / "models" / f"{row}-{protocol}" / "decision.json", decision)
+    folder = root / "results" / f"{row}-{protocol}"
+    thresholds = {int(fold): point["threshold"] for fold, point in decided["folds"].items()}
+    metrics = summarise(predictions, thresholds, params.evaluate)
+    history = make_history(split["fold"].nunique())
+    write_json(folder / "metrics.json", metrics)
+    predictions.to_parquet(folder / "predictions.parquet", index=False)
+    history.to_csv(folder / "history.csv", index=False)
+    write_tables(predictions, folder)
+    write_figures(folder / "figures", Heading(row, protocol, caveat(decision)), predictions, history, metrics)
+
+
+def build_checkout(root: Path, params: Params, images: pd.DataFrame, kind: str = "synthetic") -> Path:
+    """Everything that the stage report reads."""
+    splits = make_splits(images, params.split, params.protocols)
+    source = {"name": params.fetch.name, "kind": kind, "classes": {"1": "ALL", "0": "hem"}}
+    write_json(root / "data/raw/source.json", source)
+    images.to_parquet(root / "data/images.parquet", index=False)
+    splits.to_parquet(root / "data/splits.parquet", index=False)
+    for row in params.models:
+        for protocol in params.protocols:
+            write_result(root, params, images, splits, row, protocol)
+    (root / "reports/validation").mkdir(parents=True)
+    copies = images[images["duplicate_of"].notna()]
+    pairs = copies[["duplicate_of", "image_id"]].set_axis(["first", "second"], axis=1)
+    pairs = pairs.assign(kind="identical", correlation=1.0, distance=0.0)
+    pairs.to_csv(root / "reports/validation/duplicates.csv", index=False)
+    write_json(root / "reports/registered.json", REGISTERED)
+    return root
+
+
+def ranked(row: str, auroc: float, refused: list[str]) -> dict:
+    interval = {"auroc": auroc, "auroc_low": auroc - 0.05, "auroc_high": auroc + 0.05}
+    return {"row": row, "identity": row, "side": "test", **interval, "sensitivity": 0.5, "refused": refused}
+
+
+REFUSAL = "test sensitivity at the threshold chosen on val is 0.2100, not register.min_sensitivity 0.3 or more"
+REGISTERED = {
+    "protocol": "subject",
+    "data": {"name": "synthetic", "kind": "synthetic", "hash": "d" * 64},
+    "split_hash": "5" * 64,
+    "ranking": [ranked("proposed_efficientnetb3", 0.9, []), ranked("modified_mobilenet", 0.8, [REFUSAL])],
+    "gate": [
+        {"name": "honest protocol", "passed": True, "value": None, "bound": None, "verdict": "keeps subjects apart"},
+        {"name": "sensitivity", "passed": False, "value": 0.21, "bound": 0.3, "verdict": REFUSAL},
+    ],
+    "winner": {"row": "proposed_efficientnetb3", "protocol": "subject", "identity": "p"},
+    "promoted": False,
+    "reason": "the champion is better",
+}
+
+
+@pytest.fixture(scope="session")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Params]:
+    """A checkout before the report, not to be changed, and its params."""
+    params = make_params(model_defaults={"weights": "none"})
+    return build_checkout(tmp_path_factory.mktemp("ran"), params, make_images()), params
+
+
+@pytest.fixture(scope="session")
+def reported(ran: tuple[Path, Params], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder reports/ of a copy of it after the report."""
+    from leukoscope.report.page import write_report
+
+    root = Path(shutil.copytree(ran[0], tmp_path_factory.mktemp("reported") / "checkout"))
+    write_report(ran[1], root)
+    return root / "reports"

@@ -1,0 +1,340 @@
+"""Versions, aliases and the gate, in a real SQLite store with real Keras models."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from leukoscope import mlflow_store, registry
+from leukoscope.config import ModelSettings
+from leukoscope.data.synthetic import fixed_cells
+from leukoscope.errors import ConfigError, RegistryError
+from leukoscope.models.assembly import raw_model
+from leukoscope.models.saved_folds import load_folds
+from leukoscope.packaging import combination
+from leukoscope.promotion import register
+from leukoscope.ranking import rank
+from tests.stores import checkout_with_store
+from tests.trained_rows import images, metrics_of, params, splits, write_row
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return checkout_with_store(tmp_path, monkeypatch)
+
+
+def registered(*rows: str, **sections: Any) -> dict[str, Any]:
+    """The register stage over these rows, from the working directory."""
+    return register(params(*rows, **sections), images(), splits(("subject", "image", "official")))
+
+
+def versions() -> list[str]:
+    client = mlflow_store.open_store()
+    return sorted(str(version.version) for version in client.search_model_versions("name = 'leukoscope-cells'"))
+
+
+def verdict(content: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(check for check in content["gate"] if check["name"] == name)
+
+
+def test_the_best_row_becomes_champion(checkout: Path) -> None:
+    write_row(checkout, "weak", skill=1.5)
+    strong = write_row(checkout, "strong", skill=3)
+    content = registered("weak", "strong")
+    assert [entry["row"] for entry in content["ranking"]] == ["strong", "weak"]
+    assert content["winner"] == {"row": "strong", "protocol": "subject", "identity": strong["identity"]}
+    assert content["promoted"]
+    assert all(check["passed"] for check in content["gate"])
+    champion = registry.champion("cells")
+    assert champion.identity == strong["identity"]
+    assert champion.tags["combination"] == "mean of 3 finetuned models"
+    assert float(champion.tags["threshold"]) == strong["pooled"]["threshold"]
+    assert champion.tags["leaky"] == "false"
+    assert "synthetic cells, untrained backbone: not for real cells" in description(champion.version)
+    assert "champion: version 1, strong (mean of 3 finetuned models)" in registry.describe("cells")
+
+
+def description(version: str) -> str:
+    return str(mlflow_store.open_store().get_model_version("leukoscope-cells", version).description)
+
+
+def test_registering_twice_registers_nothing_twice(checkout: Path) -> None:
+    write_row(checkout, "a_row", skill=3)
+    first = registered("a_row")
+    assert registered("a_row") == first
+    assert versions() == ["1"]
+    assert registry.describe("cells").startswith("champion: version 1, a_row")
+
+
+def test_the_model_carries_its_figures_and_its_run(checkout: Path) -> None:
+    decision = write_row(checkout, "a_row", skill=3)
+    registered("a_row")
+    client = mlflow_store.open_store()
+    (model,) = client.search_logged_models([mlflow_store.experiment_of(client, "cells")])
+    measured = metrics_of(checkout, decision)["test"]["auroc"]
+    assert [metric.value for metric in model.metrics if metric.key == "registered.test.auroc"] == [measured]
+    run = client.get_run(model.source_run_id)
+    assert run.data.tags["identity"] == decision["identity"]
+    assert [output.model_id for output in run.outputs.model_outputs] == [model.model_id]
+
+
+@pytest.mark.parametrize(
+    ("folds", "mode", "words"),
+    [
+        ("01234", "frozen", "mean of 5 fold heads on one backbone"),
+        ("012", "finetune", "mean of 3 finetuned models"),
+        ("0", "frozen", "one model"),
+    ],
+)
+def test_a_version_says_how_its_folds_became_one_model(folds: str, mode: str, words: str) -> None:
+    assert combination({"folds": dict.fromkeys(folds), "mode": mode}) == words
+
+
+def test_the_registered_model_gives_the_p_of_its_folds(checkout: Path) -> None:
+    decision = write_row(checkout, "a_row", skill=3)
+    registered("a_row")
+    cells = fixed_cells(3, 1)
+    folds = list(load_folds(checkout / "models/a_row-subject").values())
+    expected = raw_model(ModelSettings(**decision["settings"]), folds).predict(cells, verbose=0)
+    champion = registry.load_champion("cells")
+    assert champion.version == "1"
+    assert champion.decision == decision
+    np.testing.assert_allclose(champion.model.predict(cells, verbose=0), expected, atol=1e-6)
+    assert registry.load_champion("cells", 1).decision == decision
+
+
+@pytest.mark.slow
+def test_the_registered_model_loads_where_this_package_is_not(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_row(checkout, "a_row", skill=3)
+    registered("a_row")
+    shutil.move(checkout, tmp_path / "moved")
+    monkeypatch.chdir(tmp_path / "moved")
+    registry.champion("cells")  # opening a moved store is what mends it for plain MLflow too
+    cells = fixed_cells(2, 1)
+    np.save(tmp_path / "cells.npy", cells)
+    code = """
+import sys
+sys.modules["leukoscope"] = None
+import mlflow, numpy as np
+model = mlflow.pyfunc.load_model("models:/leukoscope-cells@champion")
+p = model.predict(np.load(sys.argv[1]))
+assert p.shape == (2, 1), p.shape
+np.save(sys.argv[2], p)
+shape = [spec["tensor-spec"]["shape"] for spec in model.metadata.signature.inputs.to_dict()]
+assert shape == [(-1, -1, -1, 3)], shape
+"""
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": mlflow_store.tracking_uri()}
+    paths = [str(tmp_path / name) for name in ("cells.npy", "p.npy")]
+    subprocess.run([sys.executable, "-c", code, *paths], env=environment, cwd=tmp_path, check=True)
+    champion = registry.load_champion("cells")
+    np.testing.assert_allclose(np.load(tmp_path / "p.npy"), champion.model.predict(cells, verbose=0), atol=1e-6)
+    files = [file.name for file in Path(registry.champion("cells").source).rglob("*")]
+    assert {"decision.json", "input_example.json", "model.keras"} <= set(files)
+    assert not [name for name in files if name.endswith((".pkl", ".pickle", ".cloudpickle"))]
+
+
+def test_a_better_model_takes_over_and_a_worse_one_does_not(checkout: Path) -> None:
+    write_row(checkout, "first", skill=2)
+    better = write_row(checkout, "better", skill=3)
+    write_row(checkout, "worse", skill=1.8, seed=3)
+    registered("first")
+    content = registered("first", "better")
+    assert content["promoted"]
+    assert verdict(content, "better than the champion")["bound"] is not None
+    refused = registered("worse")
+    assert not refused["promoted"]
+    assert refused["winner"]["row"] == "worse"
+    assert "not above" in refused["reason"]
+    assert registry.champion("cells").identity == better["identity"]
+    assert versions() == ["1", "2", "3"]
+
+
+def test_a_rollback_swaps_champion_and_previous(checkout: Path) -> None:
+    first, second = write_row(checkout, "first", skill=2), write_row(checkout, "second", skill=3)
+    registered("first")
+    with pytest.raises(RegistryError, match="no champion before version 1"):
+        registry.rollback("cells")
+    registered("second")
+    assert registry.rollback("cells") == "version 1 of leukoscope-cells is champion; version 2 was before it"
+    assert registry.champion("cells").identity == first["identity"]
+    assert "previous: version 2" in registry.describe("cells")
+    registry.rollback("cells")
+    assert registry.champion("cells").identity == second["identity"]
+
+
+def test_another_data_set_is_not_comparable_until_a_person_says_so(checkout: Path) -> None:
+    write_row(checkout, "a_row", skill=2)
+    registered("a_row")
+    more = write_row(checkout, "a_row", skill=3, data_hash="e" * 64)
+    content = registered("a_row")
+    assert not content["promoted"]
+    assert content["reason"].startswith("not comparable")
+    assert "promote VERSION --reason" in content["reason"]
+    with pytest.raises(RegistryError, match="needs its reason"):
+        registry.promote("cells", 2, "  ")
+    assert "version 2 of leukoscope-cells is champion" in registry.promote("cells", 2, "twice the subjects")
+    assert registry.champion("cells").identity == more["identity"]
+    assert "promoted because: twice the subjects" in registry.describe("cells")
+
+
+def test_a_new_threshold_is_a_new_version_of_the_same_model(checkout: Path) -> None:
+    write_row(checkout, "a_row", skill=3)
+    registered("a_row")
+    decision = write_row(checkout, "a_row", skill=3, at_least=0.7)
+    assert registered("a_row")["promoted"]
+    assert registry.champion("cells").version == "2"
+    assert registry.load_champion("cells").decision == decision
+
+
+def test_an_experiment_logs_a_candidate_and_promotes_nothing(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    champion = write_row(checkout, "first", skill=2)
+    registered("first")
+    write_row(checkout, "tried", skill=3)
+    monkeypatch.setenv("DVC_EXP_NAME", "brave-cell")
+    content = registered("tried")
+    assert not content["promoted"]
+    assert "experiment" in content["reason"]
+    assert registry.champion("cells").identity == champion["identity"]
+    client = mlflow_store.open_store()
+    assert client.get_model_version_by_alias("leukoscope-cells", "candidate").tags["row"] == "tried"
+    monkeypatch.delenv("DVC_EXP_NAME")
+    assert registered("tried")["promoted"]  # once applied, the same version is promoted
+    assert versions() == ["1", "2"]
+
+
+def test_a_leaky_protocol_is_refused(checkout: Path) -> None:
+    write_row(checkout, "a_row", skill=3, protocol="image")
+    content = registered("a_row", register={"protocol": "image"})
+    assert not content["promoted"]
+    assert content["winner"] is None
+    assert content["reason"] == (
+        "no row passes the gate: protocol image has the same subjects in training and test: nothing is promoted by it"
+    )
+    assert versions() == []
+
+
+def test_a_leaky_version_is_never_promoted_by_hand(checkout: Path) -> None:
+    write_row(checkout, "a_row", skill=3)
+    registered("a_row")
+    mlflow_store.open_store().set_model_version_tag("leukoscope-cells", "1", "leaky", "true")
+    with pytest.raises(RegistryError, match="leaks"):
+        registry.promote("cells", 1, "I insist")
+
+
+def test_too_little_sensitivity_is_refused_and_the_next_row_considered(checkout: Path) -> None:
+    decision = write_row(checkout, "a_row", skill=3)
+    content = registered("a_row", register={"min_sensitivity": 1.0})
+    check = verdict(content, "sensitivity")
+    assert not check["passed"]
+    assert check["value"] == metrics_of(checkout, decision)["test"]["at_threshold"]["sensitivity"]
+    assert content["winner"] is None
+    assert "register.min_sensitivity 1" in content["reason"]
+    blind = write_row(checkout, "blind", skill=3.5)
+    metrics = metrics_of(checkout, blind)
+    metrics["test"]["at_threshold"]["sensitivity"] = 0.1
+    (checkout / "results/blind-subject/metrics.json").write_text(json.dumps(metrics))
+    content = registered("a_row", "blind")
+    assert [entry["row"] for entry in content["ranking"]] == ["blind", "a_row"]
+    assert content["ranking"][0]["refused"]
+    assert content["winner"]["row"] == "a_row"
+    assert content["promoted"]
+
+
+def test_a_model_no_better_than_a_ruler_is_refused(checkout: Path) -> None:
+    write_row(checkout, "a_row", skill=0.0)
+    content = registered("a_row", register={"min_sensitivity": 0.0})
+    check = verdict(content, "better than cell area")
+    assert not check["passed"]
+    assert check["value"] <= check["bound"]
+    assert "cell area alone" in content["reason"]
+    with pytest.raises(RegistryError, match=r"no champion .* uv run dvc repro -f -s register"):
+        registry.champion("cells")
+
+
+def test_a_real_test_set_does_not_rank(checkout: Path) -> None:
+    good_on_test = write_row(checkout, "lucky", skill=1.5, protocol="official")
+    write_row(checkout, "steady", skill=2.5, protocol="official", seed=5)
+    metrics = metrics_of(checkout, good_on_test)
+    metrics["test"]["auroc"] = 1.0
+    (checkout / "results/lucky-official/metrics.json").write_text(json.dumps(metrics))
+    content = registered("lucky", "steady", protocols=("official",), register={"protocol": "official"})
+    assert [(entry["row"], entry["side"]) for entry in content["ranking"]] == [("steady", "val"), ("lucky", "val")]
+
+
+@pytest.mark.parametrize(
+    ("difference", "what"), [({"data_hash": "e" * 64}, "data"), ({"split_hash": "6" * 64}, "splits")]
+)
+def test_rows_over_different_images_are_not_ranked(checkout: Path, difference: dict, what: str) -> None:
+    write_row(checkout, "a_row", skill=2)
+    write_row(checkout, "another", skill=2, **difference)
+    with pytest.raises(RegistryError, match=f"over different {what}"):
+        rank(checkout / "results", checkout / "models", ["a_row", "another"], "subject")
+
+
+def test_equal_rows_keep_the_order_of_the_parameters(checkout: Path) -> None:
+    for name in ("one", "two"):
+        write_row(checkout, name, skill=2)
+    for order in (["one", "two"], ["two", "one"]):
+        ranked = rank(checkout / "results", checkout / "models", order, "subject")
+        assert [candidate.row for candidate in ranked] == order
+
+
+def test_a_row_without_results_names_its_stage(checkout: Path) -> None:
+    write_row(checkout, "a_row", skill=2)
+    (checkout / "results/a_row-subject/metrics.json").unlink()
+    with pytest.raises(RegistryError, match="uv run dvc repro evaluate@a_row-subject"):
+        registered("a_row")
+
+
+def test_the_protocol_of_register_must_be_made(checkout: Path) -> None:
+    with pytest.raises(ConfigError, match=r"register\.protocol is official"):
+        registered("a_row", register={"protocol": "official"})
+
+
+def test_models_of_another_data_set_are_not_registered_under_this_ones_name(checkout: Path) -> None:
+    write_row(checkout, "a_row", skill=3, data="elsewhere")
+    with pytest.raises(RegistryError, match="trained on 'elsewhere'"):
+        registered("a_row")
+
+
+def test_a_version_that_is_not_there_names_those_that_are(checkout: Path) -> None:
+    with pytest.raises(RegistryError, match="it has none"):
+        registry.load_champion("cells", 7)
+    write_row(checkout, "a_row", skill=3)
+    registered("a_row")
+    with pytest.raises(RegistryError, match="no version 7: it has 1"):
+        registry.promote("cells", 7, "because")
+
+
+def test_the_champion_loads_after_its_checkout_moved(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_row(checkout, "a_row", skill=3)
+    registered("a_row")
+    cells = fixed_cells(1, 1)
+    before = registry.load_champion("cells").model.predict(cells, verbose=0)
+    elsewhere = checkout.parent / "moved to here"
+    shutil.move(checkout, elsewhere)
+    monkeypatch.chdir(elsewhere)
+    np.testing.assert_array_equal(registry.load_champion("cells").model.predict(cells, verbose=0), before)
+    assert registry.champion("cells").source.startswith(str(elsewhere))
+    registered("a_row")
+    assert versions() == ["1"]
+
+
+def test_a_lost_store_is_mended_by_registering_again(checkout: Path) -> None:
+    decision = write_row(checkout, "a_row", skill=3)
+    registered("a_row")
+    shutil.rmtree(checkout / "mlruns" / "artifacts")
+    with pytest.raises(RegistryError, match=r"files of version 1 are gone .* uv run dvc repro -f -s register"):
+        registry.load_champion("cells")
+    registered("a_row")
+    assert registry.load_champion("cells").decision == decision

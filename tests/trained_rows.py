@@ -1,0 +1,141 @@
+"""Rows as training and evaluation leave them, small enough to write in a moment: folds' models, decisions and results.
+
+The folds are real Keras models and the metrics are measured; only the predictions are drawn instead of trained.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from leukoscope.atomic import write_json
+from leukoscope.config import Evaluate, ModelSettings, Params, Protocol, Threshold
+from leukoscope.evaluation.decision import decide
+from leukoscope.evaluation.results import summarise, write_tables
+
+FOLDS = 3
+SUBJECTS = 12
+CELLS = 12
+EVALUATE = Evaluate(bootstrap=100)
+ROW = ModelSettings(backbone="mobilenetv2", weights="none", frame=64, size=32, mode="finetune")
+
+
+def images() -> pd.DataFrame:
+    """Labelled images whose cell area tells the classes apart a little (AUROC some 0.6)."""
+    generator = np.random.default_rng(1)
+    subject = np.repeat(np.arange(SUBJECTS), CELLS)
+    label = (subject % 2 == 0).astype(int)
+    return pd.DataFrame(
+        {
+            "image_id": [f"image-{number:03}" for number in range(len(subject))],
+            "label": label,
+            "subject": subject.astype(str),
+            "group": subject.astype(str),
+            "cell_area": 2000 + 60 * label + generator.normal(0, 150, len(subject)),
+        }
+    )
+
+
+def splits(protocols: tuple[str, ...] = ("subject", "image")) -> pd.DataFrame:
+    """Fold f tests and the next one validates, by subject whatever the protocol is called."""
+    cells = images()
+    home = cells["subject"].astype(int) // 2 % FOLDS
+    folds = []
+    for protocol in protocols:
+        for fold in range(FOLDS):
+            side = np.select([home == fold, home == (fold + 1) % FOLDS], ["test", "val"], "train")
+            folds.append(
+                pd.DataFrame({"image_id": cells["image_id"], "protocol": protocol, "fold": fold, "side": side})
+            )
+    return pd.concat(folds, ignore_index=True)
+
+
+def predictions(skill: float, protocol: Protocol, seed: int) -> pd.DataFrame:
+    """What models of this skill say: 0 is chance, 3 is nearly perfect."""
+    table = splits((protocol,)).merge(images(), on="image_id")
+    logit = skill * (table["label"] - 0.5) + np.random.default_rng(seed).normal(0, 1, len(table))
+    return table.assign(p_all=1 / (1 + np.exp(-logit))).drop(columns=["protocol", "cell_area"])
+
+
+@cache
+def fold_bytes(fold: int) -> bytes:
+    """A tiny framed model, as the bytes of its .keras file."""
+    import tempfile
+
+    import keras
+
+    keras.utils.set_random_seed(fold)
+    framed = keras.Input((ROW.size, ROW.size, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 127.5, offset=-1)(framed))
+    model = keras.Model(framed, keras.layers.Dense(2, activation="sigmoid")(pooled), name=f"fold_{fold}")
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(Path(folder) / "fold.keras")
+        return (Path(folder) / "fold.keras").read_bytes()
+
+
+def write_row(
+    root: Path,
+    name: str,
+    *,
+    skill: float,
+    protocol: Protocol = "subject",
+    seed: int = 0,
+    data: str = "cells",
+    data_hash: str = "d" * 64,
+    split_hash: str = "5" * 64,
+    at_least: float = 0.9,
+) -> dict[str, Any]:
+    """Write models/<name>-<protocol> and results/<name>-<protocol> below `root`; return the decision."""
+    models, results = (root / kind / f"{name}-{protocol}" for kind in ("models", "results"))
+    (results / "figures").mkdir(parents=True, exist_ok=True)
+    models.mkdir(parents=True, exist_ok=True)
+    for fold in range(FOLDS):
+        (models / f"fold_{fold}.keras").write_bytes(fold_bytes(fold))
+    said = predictions(skill, protocol, seed)
+    decided = decide(said, Threshold(at_least=at_least), EVALUATE)
+    decision = {
+        "row": name,
+        "protocol": protocol,
+        "settings": ROW.model_dump(mode="json"),
+        "mode": ROW.mode,
+        "weights_identity": "none:mobilenetv2",
+        "weights_kind": "untrained",
+        "data": {"name": data, "kind": "synthetic", "hash": data_hash},
+        "split_hash": split_hash,
+        "identity": hashlib.sha256(f"{name} {protocol} {skill} {seed} {data_hash}".encode()).hexdigest(),
+        **decided,
+        "training_images": {"a" * 64: "0 1"},
+    }
+    write_json(models / "decision.json", decision)
+    thresholds = {int(fold): point["threshold"] for fold, point in decided["folds"].items()}
+    write_json(results / "metrics.json", summarise(said, thresholds, EVALUATE))
+    write_tables(said, results)
+    (results / "figures" / "roc.png").write_bytes(b"a figure")
+    return decision
+
+
+def metrics_of(root: Path, decision: dict[str, Any]) -> dict[str, Any]:
+    """metrics.json of the row that `write_row` returned."""
+    content: dict[str, Any] = json.loads(
+        (root / "results" / f"{decision['row']}-{decision['protocol']}" / "metrics.json").read_text()
+    )
+    return content
+
+
+def params(*rows: str, **sections: Any) -> Params:
+    """Parameters that name these rows and the data set that `write_row` writes by default."""
+    models = {row: {"backbone": "mobilenetv2"} for row in rows}
+    return Params(**{"fetch": {"name": "cells"}, "evaluate": EVALUATE, "models": models, **sections})
+
+
+def write_params(root: Path, *rows: str, **sections: Any) -> None:
+    """Write params.yaml of `params` below `root`."""
+    content = params(*rows, **sections).model_dump(mode="json", by_alias=True)
+    (root / "params.yaml").write_text(yaml.safe_dump(content))
