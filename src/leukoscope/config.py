@@ -42,7 +42,8 @@ class Synthetic(Section):
     prelim_subjects: int = Field(default=8, ge=2, description="of the preliminary test set, half a class")
     prelim_images_per_subject: int = Field(default=8, ge=1)
     final_images: int = Field(default=16, ge=0, description="unlabelled 600x600 images")
-    class_contrast: NotNegative = Field(default=1.0, description="class differences other than size; 1 is as in C-NMC")
+    size_difference: NotNegative = Field(default=1.0, description="between the classes; 1 is as in C-NMC")
+    texture_difference: NotNegative = Field(default=1.0, description="of stain and chromatin; 1 is as in C-NMC")
     subject_strength: NotNegative = Field(default=1.0, description="spread of stain, size and texture over subjects")
 
 

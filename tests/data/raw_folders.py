@@ -12,7 +12,7 @@ import numpy as np
 
 from leukoscope.atomic import write_json
 from leukoscope.data.cell_drawing import draw_cell, place
-from leukoscope.data.cell_traits import cell_traits, subject_means
+from leukoscope.data.cell_traits import Differences, cell_traits, subject_means
 
 FRAME = 450
 
@@ -30,7 +30,7 @@ class Shot(NamedTuple):
 
 def drawn(seed: int, label: int = 1) -> np.ndarray:
     """A synthetic cell on black, uint8 [450, 450, 3] RGB; cells of one label have one subject's traits."""
-    means = subject_means(label, 2, 1.0, np.random.default_rng(7))[0]
+    means = subject_means(label, 2, Differences(1.0), np.random.default_rng(7))[0]
     rng = np.random.default_rng(seed)
     return place(draw_cell(cell_traits(label, means, rng), label, rng), FRAME, rng)
 

@@ -9,7 +9,7 @@ import pytest
 
 from leukoscope.config import Synthetic
 from leukoscope.data.cell_drawing import draw_cell, place
-from leukoscope.data.cell_traits import ALL, HEM, TRAITS, cell_traits, subject_means
+from leukoscope.data.cell_traits import ALL, HEM, TRAITS, Differences, cell_traits, subject_means
 from leukoscope.data.reading import read_rgb
 from leukoscope.data.synthetic import PRELIM, PRELIM_LABELS, draw_cells, fixed_cells
 
@@ -58,7 +58,7 @@ def hashes(folder: Path) -> dict[str, str]:
 
 
 def cells_of(label: int, strength: float, subjects: int, per_subject: int) -> list[list[np.ndarray]]:
-    means = subject_means(label, subjects, strength, np.random.default_rng((1, label)))
+    means = subject_means(label, subjects, Differences(strength), np.random.default_rng((1, label)))
     return [
         [
             draw_cell(cell_traits(label, mean, rng), label, rng)
@@ -197,20 +197,20 @@ def test_subjects_differ_by_their_strength_alone(label: int) -> None:
 
 def test_traits_have_the_class_mean_whatever_the_strength() -> None:
     rng = np.random.default_rng(0)
-    alike = subject_means(ALL, 12, 0, rng)
+    alike = subject_means(ALL, 12, Differences(0), rng)
     assert (alike == alike[0]).all()
-    differing = subject_means(ALL, 12, 1, rng)
+    differing = subject_means(ALL, 12, Differences(1), rng)
     np.testing.assert_allclose(differing.mean(axis=0), alike[0], atol=1e-12)
-    doubled = subject_means(ALL, 12, 2, np.random.default_rng(3)) - alike[0]
+    doubled = subject_means(ALL, 12, Differences(2), np.random.default_rng(3)) - alike[0]
     np.testing.assert_allclose(
-        doubled, 2 * (subject_means(ALL, 12, 1, np.random.default_rng(3)) - alike[0]), atol=1e-12
+        doubled, 2 * (subject_means(ALL, 12, Differences(1), np.random.default_rng(3)) - alike[0]), atol=1e-12
     )
     assert differing.shape == (12, len(TRAITS))
 
 
 def test_a_drawn_cell_is_cropped_to_its_outline() -> None:
     rng = np.random.default_rng(5)
-    cell = draw_cell(cell_traits(ALL, subject_means(ALL, 1, 1, rng)[0], rng), ALL, rng)
+    cell = draw_cell(cell_traits(ALL, subject_means(ALL, 1, Differences(1), rng)[0], rng), ALL, rng)
     lit = cell.any(axis=2)
     assert cell.dtype == np.uint8
     assert lit[0].any()
@@ -222,7 +222,7 @@ def test_a_drawn_cell_is_cropped_to_its_outline() -> None:
 
 def test_even_enormous_cells_fit_the_picture() -> None:
     rng = np.random.default_rng(6)
-    traits = subject_means(ALL, 1, 0, rng)[0]
+    traits = subject_means(ALL, 1, Differences(0), rng)[0]
     traits[TRAITS.index("log_area")] = np.log(400_000)
     assert place(draw_cell(traits, ALL, rng), 450, rng).shape == (450, 450, 3)
 

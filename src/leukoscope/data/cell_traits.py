@@ -11,6 +11,8 @@ subjects are wider, so that a small set shows both a signal and a leak; raggedne
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.special import ndtri
 
@@ -85,27 +87,38 @@ _BETWEEN_ROOT = _root(_BETWEEN_CORRELATION)
 _WITHIN_ROOT = _root(_WITHIN_CORRELATION)
 
 
-def class_mean(label: int, contrast: float) -> np.ndarray:
-    """The mean traits of a class. `contrast` scales how far the classes differ in all but size: 1 is as in C-NMC."""
+@dataclass(frozen=True)
+class Differences:
+    """How far subjects of one class, and the classes' sizes and textures, lie apart; 1 is as measured in C-NMC.
+
+    `texture` scales stain and chromatin, all that is neither size nor what clings to a cell.
+    """
+
+    subjects: float = 1.0
+    size: float = 1.0
+    texture: float = 1.0
+
+
+def class_mean(label: int, differences: Differences) -> np.ndarray:
+    """The mean traits of a class."""
+    scale = np.full(len(TRAITS), differences.texture)
+    scale[TRAITS.index("log_area")] = differences.size
+    scale[TRAITS.index("raggedness")] = 1.0
     middle = (_MEAN[ALL] + _MEAN[HEM]) / 2
-    mean = middle + contrast * (_MEAN[label] - middle)
-    mean[TRAITS.index("log_area")] = _MEAN[label][TRAITS.index("log_area")]
+    mean: np.ndarray = middle + scale * (_MEAN[label] - middle)
     return mean
 
 
-def subject_means(
-    label: int, count: int, strength: float, rng: np.random.Generator, contrast: float = 1.0
-) -> np.ndarray:
+def subject_means(label: int, count: int, differences: Differences, rng: np.random.Generator) -> np.ndarray:
     """The mean traits of `count` subjects of one class, float64 [count, len(TRAITS)].
 
-    `strength` scales the subjects' differences: at 0 all have the class's means, at 1 they spread as in C-NMC;
-    `contrast` is `class_mean`'s. Draws are stratified (a Latin hypercube), so a dozen subjects already span the spread and average to their class.
+    Draws are stratified (a Latin hypercube), so a dozen subjects already span the spread and average to their class.
     """
     strata = np.stack([rng.permutation(count) for _ in TRAITS], axis=1)
     normal = ndtri((strata + 0.5) / count)
     if count > 1:
         normal /= normal[:, 0].std(ddof=1)
-    return class_mean(label, contrast) + strength * _BETWEEN_SD[label] * (normal @ _BETWEEN_ROOT.T)
+    return class_mean(label, differences) + differences.subjects * _BETWEEN_SD[label] * (normal @ _BETWEEN_ROOT.T)
 
 
 def cell_traits(label: int, subject_mean: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -21,7 +21,7 @@ import numpy as np
 from leukoscope.atomic import new_folder
 from leukoscope.config import Synthetic
 from leukoscope.data.cell_drawing import draw_cell, place
-from leukoscope.data.cell_traits import ALL, HEM, cell_traits, subject_means
+from leukoscope.data.cell_traits import ALL, HEM, Differences, cell_traits, subject_means
 from leukoscope.errors import DataError
 from leukoscope.progress import progress
 
@@ -92,7 +92,8 @@ def draw_cells(settings: Synthetic, target: Path, *, workers: int | None = None)
 def fixed_cells(count: int, seed: int) -> np.ndarray:
     """Draw `count` cells in memory: uint8 [count, 450, 450, 3] RGB, the classes in turn, four subjects of each."""
     subjects = {
-        label: _subjects(label, [str(number) for number in range(4)], (1,) * 4, 1.0, seed) for label in (ALL, HEM)
+        label: _subjects(label, [str(number) for number in range(4)], (1,) * 4, Differences(), seed)
+        for label in (ALL, HEM)
     }
     cells = np.zeros((count, FRAME, FRAME, 3), np.uint8)
     for index in range(count):
@@ -106,11 +107,15 @@ def _code(word: str) -> int:
     return zlib.crc32(word.encode())
 
 
+def _differences(settings: Synthetic) -> Differences:
+    return Differences(settings.subject_strength, settings.size_difference, settings.texture_difference)
+
+
 def _subjects(
-    label: int, names: list[str], images: tuple[int, ...], strength: float, seed: int, contrast: float = 1.0
+    label: int, names: list[str], images: tuple[int, ...], differences: Differences, seed: int
 ) -> list[_Subject]:
     rng = np.random.default_rng((seed, _code(f"subjects {names[0]}"), label))
-    means = subject_means(label, len(names), strength, rng, contrast)
+    means = subject_means(label, len(names), differences, rng)
     return [_Subject(*values) for values in zip(names, [label] * len(names), means, images, strict=True)]
 
 
@@ -138,7 +143,7 @@ def _training_subjects(settings: Synthetic) -> list[_Subject]:
     for label, count in ((ALL, settings.subjects_all), (HEM, settings.subjects_hem)):
         images = _image_counts(count, settings.images_per_subject, (settings.seed, _code("counts"), label))
         names = _names(label, count, first=1)
-        subjects += _subjects(label, names, images, settings.subject_strength, settings.seed, settings.class_contrast)
+        subjects += _subjects(label, names, images, _differences(settings), settings.seed)
     return subjects
 
 
@@ -196,14 +201,7 @@ def _new_subjects(settings: Synthetic, kind: str, count: int, images: int) -> It
         first += settings.prelim_subjects
     for label, of_class in ((ALL, (count + 1) // 2), (HEM, count // 2)):
         counts = _image_counts(of_class, images, (settings.seed, _code(kind), label))
-        yield from _subjects(
-            label,
-            _names(label, of_class, first),
-            counts,
-            settings.subject_strength,
-            settings.seed,
-            settings.class_contrast,
-        )
+        yield from _subjects(label, _names(label, of_class, first), counts, _differences(settings), settings.seed)
 
 
 def _shuffled(settings: Synthetic, kind: str, subjects: Iterator[_Subject]) -> list[tuple[_Subject, int]]:

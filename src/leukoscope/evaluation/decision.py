@@ -47,5 +47,5 @@ def refuse_seen_images(decision: dict[str, Any], split: pd.DataFrame, images: pd
         if seen:
             raise SplitError(
                 f"the model of {decision['row']}-{decision['protocol']}, fold {fold}, was trained on {len(seen)} of "
-                f"the images that it would be tested on, {seen[0]} first: run dvc repro to train it on the present split"
+                f"the images that it would be tested on, {seen[0]} first: run dvc repro to train it on this split"
             )
