@@ -191,6 +191,9 @@ def load_champion(data_name: str, version: int | str | None = None) -> Champion:
 
 
 def _load(file: Path) -> keras.Model:
+    from leukoscope.models import load_keras
+
+    load_keras()
     import keras
 
     return keras.saving.load_model(file, safe_mode=True)

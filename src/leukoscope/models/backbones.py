@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from leukoscope.errors import ConfigError, WeightsError
+from leukoscope.models import load_keras
 
 if TYPE_CHECKING:
     import keras
@@ -84,11 +85,12 @@ def build_backbone(name: str, weights: str, frame: int, size: int) -> keras.Mode
     is random and every batch norm's statistics are set from a fixed batch of synthetic cells in the same `frame`.
     Raises ConfigError for an unknown name or a size that is too small, WeightsError for weights that are not there.
     """
-    import keras
-
     entry = backbone(name)
     if size < entry.smallest:
         raise ConfigError(f"size {size} is too small for backbone {name}: it takes {entry.smallest} pixels or more")
+    load_keras()
+    import keras
+
     constructor = getattr(keras.applications, entry.constructor)
     shape = (size, size, 3)
     if weights == "imagenet":

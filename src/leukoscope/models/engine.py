@@ -22,10 +22,10 @@ def converted_backbone(name: str, weights: str, frame: int, size: int, folder: P
     target = folder / "backbone.xml"
     if target.exists():
         return target
+    model = build_backbone(name, weights, frame, size)
     import keras
     from keras import ops
 
-    model = build_backbone(name, weights, frame, size)
     both = ops.concatenate([pool(model.output, "avg"), pool(model.output, "max")], axis=-1)
     with new_folder(folder) as part:
         keras.Model(model.input, both).export(str(part / "backbone.xml"), format="openvino", verbose=False)

@@ -56,8 +56,3 @@ class AugmentedPictures(keras.utils.PyDataset):
 
     def _shuffle(self) -> None:
         self._order = np.random.default_rng([self._seed, self._epoch]).permutation(len(self._positions))
-
-
-def plain_pictures(packed: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """The packed pictures at `positions` as float32 [n, size, size, 3], 0..255."""
-    return packed[positions].astype(np.float32)

@@ -12,6 +12,7 @@ import pandas as pd
 
 from leukoscope.atomic import write_json
 from leukoscope.errors import DataError
+from leukoscope.models import load_keras
 from leukoscope.models.inputs import RowInputs
 from leukoscope.models.training import HISTORY_COLUMNS, TrainedFold, TrainingData, predict
 
@@ -38,11 +39,12 @@ def write_history(history: list[dict[str, float]], folder: Path) -> None:
 
 def load_folds(folder: Path) -> dict[int, keras.Model]:
     """The folds' models by number, loaded in safe mode. Raises DataError where there are none."""
-    import keras
-
     paths = sorted(folder.glob("fold_*.keras"), key=lambda path: int(path.stem.removeprefix("fold_")))
     if not paths:
         raise DataError(f"{folder} holds no trained folds: run dvc repro")
+    load_keras()
+    import keras
+
     return {int(path.stem.removeprefix("fold_")): keras.saving.load_model(path, safe_mode=True) for path in paths}
 
 

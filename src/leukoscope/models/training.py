@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from leukoscope import config
+from leukoscope.models import load_keras
 from leukoscope.models.assembly import trainable_model
 from leukoscope.models.backbones import batchnorms, build_backbone, trunk_of
 from leukoscope.models.heads import build_head, compile_for_training
-from leukoscope.models.pictures import AugmentedPictures, plain_pictures
 
 if TYPE_CHECKING:
     import keras
@@ -65,6 +65,7 @@ def train_folds(
     on_epoch: EpochEnd = lambda epoch: None,
 ) -> Iterator[TrainedFold]:
     """Train every fold of a protocol's `split` in turn. `on_epoch` is told of each epoch as it ends."""
+    load_keras()
     import keras
 
     train_fold = {"frozen": _train_frozen, "finetune": _finetune}[row.mode]
@@ -124,6 +125,8 @@ def _finetune(
 ) -> keras.Model:
     if data.packed is None:
         raise ValueError("finetuning needs packed pictures")
+    from leukoscope.models.pictures import AugmentedPictures
+
     train, val = data.positions(sides, "train"), data.positions(sides, "val")
     backbone = build_backbone(row.backbone, row.weights, row.frame, row.size)
     model = trainable_model(backbone, build_head(row, backbone.output.shape[-1]), row.pooling, name)
@@ -175,6 +178,11 @@ def _callbacks(settings: config.Train, keep: EpochEnd) -> list[keras.callbacks.C
         keras.callbacks.ReduceLROnPlateau(monitor="val_loss", factor=0.5, patience=max(1, settings.patience // 2)),
         keras.callbacks.EarlyStopping(monitor="val_loss", patience=settings.patience, restore_best_weights=True),
     ]
+
+
+def plain_pictures(packed: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """The packed pictures at `positions` as float32 [n, size, size, 3], 0..255."""
+    return packed[positions].astype(np.float32)
 
 
 def predict(model: keras.Model, row: config.ModelSettings, data: TrainingData, positions: np.ndarray) -> np.ndarray:
