@@ -32,16 +32,16 @@ ui: install
 	@$(RUN) leukoscope ui
 
 test: install
-	@$(RUN) pytest -q -m "not slow"
+	@$(RUN) pytest -q -n 2 --dist loadfile -m "not slow"
 
 test-slow: install
-	@$(RUN) pytest -q -m slow
+	@$(RUN) pytest -q -n 2 --dist loadfile -m slow
 
 check: install
 	@$(RUN) ruff format --check .
 	@$(RUN) ruff check .
 	@$(RUN) mypy
-	@$(RUN) pytest -q -m "not slow"
+	@$(RUN) pytest -q -n 2 --dist loadfile -m "not slow"
 
 format: install
 	@$(RUN) ruff format .

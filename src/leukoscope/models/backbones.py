@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,8 +142,11 @@ def _load(trunk: keras.Model, name: str, path: Path) -> None:
             f"weights file {path} of backbone {name} is not there: mend models.<row>.weights in params.yaml"
         )
     try:
-        trunk.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
+        with warnings.catch_warnings():
+            # Keras only warns where it finds nothing for a layer and leaves it as it was, at random.
+            warnings.simplefilter("error", UserWarning)
+            trunk.load_weights(path)
+    except (UserWarning, ValueError, OSError, KeyError) as error:
         reason = " ".join(str(error).split())[:200]
         raise WeightsError(f"weights file {path} does not fit backbone {name} without its top: {reason}") from error
 
