@@ -93,6 +93,13 @@ def test_official_without_a_preliminary_set_is_an_error(images: pd.DataFrame) ->
         make_splits(images, Split(), ("subject", "official"))
 
 
+def test_a_protocol_that_cannot_be_made_stops_only_those_who_ask_for_it() -> None:
+    few = image_table({"1": 1, "2": 1, "H1": 0, "H2": 0}, per_subject=20)
+    one_class = image_table({"50": 1, "51": 1}, set_="prelim")
+    splits = make_splits(pd.concat([few, one_class], ignore_index=True), Split(folds=5), ("paper",))
+    assert set(splits["protocol"]) == {"paper"}
+
+
 def test_asking_for_one_more_protocol_changes_no_row() -> None:
     images = with_prelim(twenty_subjects())
     few = make_splits(images, Split(), ("subject",))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -31,28 +32,35 @@ def make_splits(images: pd.DataFrame, settings: config.Split, protocols: tuple[P
     so that asking for one more changes no other's rows. Raises SplitError where one of `protocols` cannot be made.
     """
     labelled = images[images["label"].notna()].sort_values("image_id", ignore_index=True)
+    tables = []
+    for protocol in get_args(Protocol):
+        try:
+            tables.append(_protocol_rows(protocol, labelled, settings))
+        except SplitError:
+            if protocol in protocols:
+                raise
+    return pd.concat(tables, ignore_index=True).sort_values(["protocol", "fold", "image_id"], ignore_index=True)
+
+
+def _protocol_rows(protocol: Protocol, labelled: pd.DataFrame, settings: config.Split) -> pd.DataFrame:
     training = labelled[labelled["set"] == "train"].reset_index(drop=True)
-    prelim = labelled[labelled["set"] == "prelim"].reset_index(drop=True)
-    subject = _subject_sides(training, settings)
-    tables = [
-        _long("subject", training, _hide_copies(subject, training)),
-        _long("image", training, _deal_images(subject, training, settings.seed)),
-        _long("paper", training, [_paper_sides(training, settings)]),
-    ]
-    if len(prelim):
-        both = pd.concat([training, prelim], ignore_index=True)
-        tables.append(_long("official", both, _hide_copies([_official_sides(training, prelim, settings)], both)))
-    elif "official" in protocols:
-        raise SplitError(
-            "protocol 'official' tests on the labelled preliminary set and the data have none: "
-            "take it out of protocols in params.yaml, or fetch that set with its label file"
-        )
-    splits = pd.concat(tables, ignore_index=True).sort_values(["protocol", "fold", "image_id"], ignore_index=True)
-    for _, rows in splits.groupby(["protocol", "fold"]):
-        _require_both_classes(rows, labelled)
-        if rows["protocol"].iloc[0] in HONEST_PROTOCOLS:
-            refuse_leaks(rows, images)
-    return splits
+    if protocol == "official":
+        used = pd.concat([training, labelled[labelled["set"] == "prelim"]], ignore_index=True)
+        sides = [_official_sides(used, settings)]
+    elif protocol == "paper":
+        used, sides = training, [_paper_sides(training, settings)]
+    else:
+        used, sides = training, _subject_sides(training, settings)
+        if protocol == "image":
+            sides = _deal_images(sides, training, settings.seed)
+    if protocol in HONEST_PROTOCOLS:
+        sides = _hide_copies(sides, used)
+    rows = _long(protocol, used, sides)
+    for _, fold in rows.groupby("fold"):
+        _require_both_classes(fold, labelled)
+        if protocol in HONEST_PROTOCOLS:
+            refuse_leaks(fold, labelled)
+    return rows
 
 
 def read_split(path: Path, images: pd.DataFrame, protocol: Protocol) -> pd.DataFrame:
@@ -188,8 +196,14 @@ def _rebalanced(labels: np.ndarray, share_all: float, seed: int) -> np.ndarray:
     return np.sort(np.concatenate([positives[: int(total * share_all)], negatives[: int(total * (1 - share_all))]]))
 
 
-def _official_sides(training: pd.DataFrame, prelim: pd.DataFrame, settings: config.Split) -> np.ndarray:
-    """Sides of the training images, then of the preliminary ones. A training group that also tests is left out."""
+def _official_sides(images: pd.DataFrame, settings: config.Split) -> np.ndarray:
+    """Sides of training and preliminary images. A training group that also tests is left out."""
+    training, prelim = images[images["set"] == "train"], images[images["set"] == "prelim"]
+    if prelim.empty:
+        raise SplitError(
+            "protocol 'official' tests on the labelled preliminary set and the data have none: "
+            "take it out of protocols in params.yaml, or fetch that set with its label file"
+        )
     folds = max(2, min(5, *_groups_per_class(training).values()))
     fold_of = _grouped_folds(training, folds, settings.seed, "protocol 'official'")
     sides = np.where(fold_of == 0, "val", "train").astype(object)
