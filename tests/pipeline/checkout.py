@@ -28,6 +28,9 @@ TINY: dict[str, Any] = {
             "prelim_subjects": 4,
             "prelim_images_per_subject": 3,
             "final_images": 2,
+            # Classes alike in size and far apart in texture: area alone is worth nothing, so a row passes the gate.
+            "size_difference": 0,
+            "texture_difference": 12,
         },
     },
     "split": {"folds": 3},
