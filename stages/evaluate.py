@@ -23,8 +23,8 @@ def run(name: str, protocol: str) -> None:
     decision = saved_folds.read_decision(trained)
     refuse_seen_images(decision, inputs.split, inputs.images)
     predictions = pd.concat(
-        saved_folds.fold_predictions(model, inputs, inputs.split[inputs.split["fold"] == fold])
-        for fold, model in saved_folds.load_folds(trained).items()
+        saved_folds.fold_predictions(trained, inputs, inputs.split[inputs.split["fold"] == fold])
+        for fold in saved_folds.fold_numbers(trained)
     )
     thresholds = {int(fold): point["threshold"] for fold, point in decision["folds"].items()}
     metrics = summarise(predictions, thresholds, params.evaluate)

@@ -28,7 +28,7 @@ def run(name: str, protocol: str) -> None:
             weights[trained.fold] = saved_folds.save_fold(trained, folder)
             history += trained.history
             sides = validation[validation["fold"] == trained.fold]
-            predictions.append(saved_folds.fold_predictions(trained.model, inputs, sides))
+            predictions.append(saved_folds.fold_predictions(folder, inputs, sides))
         saved_folds.write_history(history, folder)
         decided = decide(pd.concat(predictions), params.threshold, params.evaluate)
         identity = saved_folds.write_decision(inputs, decided, weights, folder)

@@ -94,7 +94,7 @@ def test_it_learns_and_all_is_1(data: TrainingData, split: pd.DataFrame) -> None
     first = split[split["fold"] == 0]
     (fold,) = train_folds(FROZEN, Train(epochs=60, patience=60), Augment(), data, first)
     test = data.positions(first, "test")
-    p = predict(fold.model, FROZEN, data, test)
+    p = predict(fold.model.predict_on_batch, FROZEN, data, test)
     assert p[data.labels[test] == 1].mean() > 0.55 > 0.5 > p[data.labels[test] == 0].mean()
 
 
@@ -173,6 +173,6 @@ def test_finetuning_lowers_the_loss_moves_the_backbone_and_keeps_batch_norm(
     assert all((one != other).any() for one, other in zip(*kernels, strict=True))
     losses = [epoch["loss"] for epoch in fold.history]
     assert losses[-1] < losses[settings.head_epochs] < losses[0]
-    p = predict(fold.model, row, data, data.positions(first, "test"))
+    p = predict(fold.model.predict_on_batch, row, data, data.positions(first, "test"))
     assert np.isfinite(p).all()
     assert p.std() > 0

@@ -1,15 +1,20 @@
-"""Backbones on OpenVINO: the same float32 values as Keras `predict`, several times as fast on a CPU."""
+"""Models on OpenVINO: the float32 values of Keras `predict`, several times as fast on a CPU, and no TensorFlow."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from leukoscope.atomic import new_folder
 from leukoscope.models.assembly import pool
 from leukoscope.models.backbones import build_backbone
+
+if TYPE_CHECKING:
+    import keras
+    import openvino as ov
 
 BATCH = 8
 
@@ -28,22 +33,32 @@ def converted_backbone(name: str, weights: str, frame: int, size: int, folder: P
 
     both = ops.concatenate([pool(model.output, "avg"), pool(model.output, "max")], axis=-1)
     with new_folder(folder) as part:
-        keras.Model(model.input, both).export(str(part / "backbone.xml"), format="openvino", verbose=False)
+        export(keras.Model(model.input, both), part / "backbone.xml")
     return target
+
+
+def export(model: keras.Model, path: Path) -> None:
+    """Write a Keras model as OpenVINO's IR: `path`, which ends in .xml, and a .bin beside it."""
+    model.export(str(path), format="openvino", verbose=False)
+
+
+def compiled(path: Path, shape: list[int] | None = None, **options: Any) -> ov.CompiledModel:
+    """The IR at `path`, ready to run in float32 on this machine's CPU, its input reshaped where `shape` is given."""
+    import openvino as ov
+
+    core = ov.Core()
+    model = core.read_model(path)
+    if shape:
+        model.reshape(shape)
+    # Newer CPUs would compute in bfloat16 unless told otherwise, and the values would depend on the machine.
+    return core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", **options})
 
 
 class PooledFeatures:
     """A compiled backbone that pools pictures in fixed batches, so a vector never depends on its neighbours."""
 
     def __init__(self, path: Path, size: int) -> None:
-        import openvino as ov
-
-        core = ov.Core()
-        model = core.read_model(path)
-        model.reshape([BATCH, size, size, 3])
-        # Newer CPUs would compute in bfloat16 unless told otherwise, and the values would depend on the machine.
-        options = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
-        self._compiled = core.compile_model(model, "CPU", options)
+        self._compiled = compiled(path, [BATCH, size, size, 3], PERFORMANCE_HINT="THROUGHPUT")
         self.size = size
         self.width = int(self._compiled.output(0).partial_shape[1].get_length())
 

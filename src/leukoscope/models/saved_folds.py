@@ -1,9 +1,14 @@
-"""What training leaves for evaluation and the registry: a model for each fold, its history, and the decisions."""
+"""What training leaves for evaluation and the registry: a model for each fold, its history, and the decisions.
+
+A fold's model is there twice: as fold_<f>.keras, which the registry packages, and as OpenVINO's fold_<f>.xml, which
+validation and evaluation run, so that evaluating takes no TensorFlow.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +18,7 @@ import pandas as pd
 from leukoscope.atomic import write_json
 from leukoscope.errors import DataError
 from leukoscope.models import load_keras
+from leukoscope.models.engine import compiled, export
 from leukoscope.models.inputs import RowInputs
 from leukoscope.models.training import HISTORY_COLUMNS, TrainedFold, TrainingData, predict
 
@@ -24,8 +30,9 @@ HISTORY_FILE = "history.csv"
 
 
 def save_fold(trained: TrainedFold, folder: Path) -> str:
-    """Write fold_<f>.keras and return the hash of its weights (the file's own bytes carry dates)."""
+    """Write fold_<f>.keras and fold_<f>.xml; return the hash of the weights (the files' own bytes carry dates)."""
     trained.model.save(folder / f"fold_{trained.fold}.keras")
+    export(trained.model, folder / f"fold_{trained.fold}.xml")
     digest = hashlib.sha256()
     for values in trained.model.get_weights():
         digest.update(np.ascontiguousarray(values).data)
@@ -37,15 +44,27 @@ def write_history(history: list[dict[str, float]], folder: Path) -> None:
     pd.DataFrame(history, columns=list(HISTORY_COLUMNS)).to_csv(folder / HISTORY_FILE, index=False)
 
 
-def load_folds(folder: Path) -> dict[int, keras.Model]:
-    """The folds' models by number, loaded in safe mode. Raises DataError where there are none."""
-    paths = sorted(folder.glob("fold_*.keras"), key=lambda path: int(path.stem.removeprefix("fold_")))
-    if not paths:
+def fold_numbers(folder: Path) -> list[int]:
+    """The folds that `folder` holds a model of, ascending. Raises DataError where there are none."""
+    numbers = sorted(int(path.stem.removeprefix("fold_")) for path in folder.glob("fold_*.keras"))
+    if not numbers:
         raise DataError(f"{folder} holds no trained folds: run dvc repro")
+    return numbers
+
+
+def load_folds(folder: Path) -> dict[int, keras.Model]:
+    """The folds' Keras models by number, loaded in safe mode. Raises DataError where there are none."""
+    numbers = fold_numbers(folder)
     load_keras()
     import keras
 
-    return {int(path.stem.removeprefix("fold_")): keras.saving.load_model(path, safe_mode=True) for path in paths}
+    return {number: keras.saving.load_model(folder / f"fold_{number}.keras", safe_mode=True) for number in numbers}
+
+
+def fold_sigmoids(folder: Path, number: int) -> Callable[[np.ndarray], np.ndarray]:
+    """One fold's model on OpenVINO: from features or framed pixels [n, ...] float32 to two sigmoids [n, 2]."""
+    model = compiled(folder / f"fold_{number}.xml")
+    return lambda inputs: model(np.ascontiguousarray(inputs))[0]
 
 
 def read_decision(folder: Path) -> dict[str, Any]:
@@ -80,14 +99,19 @@ def training_images(data: TrainingData, split: pd.DataFrame) -> dict[str, str]:
     return folds
 
 
-def fold_predictions(model: keras.Model, inputs: RowInputs, sides: pd.DataFrame) -> pd.DataFrame:
-    """What a fold's model says of the images in `sides` (rows of one fold of a split), sorted by image_id.
+def fold_predictions(folder: Path, inputs: RowInputs, sides: pd.DataFrame) -> pd.DataFrame:
+    """What the saved model of a fold says of the images in `sides` (that fold's rows of a split), sorted by image_id.
 
     Columns image_id, subject, group, label, p_all, fold, side. Unused images are left out.
     """
     sides = sides[sides["side"] != "unused"].sort_values("image_id", ignore_index=True)
     position = pd.Series(np.arange(len(inputs.images)), index=inputs.images["image_id"])
-    p_all = predict(model, inputs.row, inputs.data, position[sides["image_id"]].to_numpy())
+    p_all = predict(
+        fold_sigmoids(folder, int(sides["fold"].iloc[0])),
+        inputs.row,
+        inputs.data,
+        position[sides["image_id"]].to_numpy(),
+    )
     known = inputs.images.set_index("image_id")[["subject", "group", "label"]]
     table = sides[["image_id"]].join(known, on="image_id")
     return table.assign(label=table["label"].astype("int8"), p_all=p_all, fold=sides["fold"], side=sides["side"])

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 HISTORY_COLUMNS = ("fold", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
 STEPS_PER_EXECUTION = 16  # a head's step is so short that Keras's bookkeeping between steps would cost more
-PREDICTED_AT_ONCE = 256  # pictures in memory as floats
+PREDICTED_AT_ONCE = 64  # pictures in memory as floats
 EpochEnd = Callable[[dict[str, float]], None]
 
 
@@ -185,16 +185,21 @@ def plain_pictures(packed: np.ndarray, positions: np.ndarray) -> np.ndarray:
     return packed[positions].astype(np.float32)
 
 
-def predict(model: keras.Model, row: config.ModelSettings, data: TrainingData, positions: np.ndarray) -> np.ndarray:
-    """p(ALL) float64 [positions] of one fold's model for the images at `positions`, unaugmented."""
+def predict(
+    sigmoids: Callable[[np.ndarray], np.ndarray], row: config.ModelSettings, data: TrainingData, positions: np.ndarray
+) -> np.ndarray:
+    """p(ALL) float64 [positions] of one fold's model for the images at `positions`, unaugmented.
+
+    `sigmoids` is the model: from features or framed pixels [n, ...] float32 to [n, 2].
+    """
     if row.mode == "frozen":
         if data.features is None:
             raise ValueError("a frozen row predicts from features")
-        sigmoids = model.predict(data.features[positions, 0], batch_size=1024, verbose=0)
+        both = sigmoids(data.features[positions, 0])
     else:
         if data.packed is None:
             raise ValueError("a finetuned row predicts from packed pictures")
         parts = [positions[start : start + PREDICTED_AT_ONCE] for start in range(0, len(positions), PREDICTED_AT_ONCE)]
-        sigmoids = np.concatenate([model.predict(plain_pictures(data.packed, part), verbose=0) for part in parts])
-    hem, positive = sigmoids.astype(np.float64).T
+        both = np.concatenate([sigmoids(plain_pictures(data.packed, part)) for part in parts])
+    hem, positive = both.astype(np.float64).T
     return positive / np.maximum(hem + positive, 1e-30)

@@ -1,0 +1,69 @@
+"""A saved fold gives the same numbers on OpenVINO as in Keras, and evaluating it takes no TensorFlow."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from leukoscope.config import ModelSettings
+from leukoscope.errors import DataError
+from leukoscope.models.assembly import trainable_model
+from leukoscope.models.backbones import build_backbone
+from leukoscope.models.heads import build_head
+from leukoscope.models.saved_folds import fold_numbers, fold_sigmoids, load_folds, save_fold
+from leukoscope.models.training import TrainedFold
+
+ROW = ModelSettings(backbone="mobilenetv2", weights="none", frame=300, size=64, width=16)
+
+
+def frozen(number: int) -> TrainedFold:
+    keras.utils.set_random_seed(number)
+    return TrainedFold(number, build_head(ROW, 24, f"fold_{number}"), [])
+
+
+def finetuned(number: int) -> TrainedFold:
+    backbone = build_backbone(ROW.backbone, "none", 300, 64)
+    return TrainedFold(number, trainable_model(backbone, build_head(ROW, 1280), "max", f"fold_{number}"), [])
+
+
+INPUTS = {
+    frozen: np.random.default_rng(0).normal(size=(70, 24)).astype(np.float32),
+    finetuned: np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3)).astype(np.float32),
+}
+
+
+@pytest.mark.parametrize("kind", [frozen, finetuned])
+def test_a_saved_fold_gives_what_keras_gives(kind: type, tmp_path: Path) -> None:
+    fold = kind(3)
+    save_fold(fold, tmp_path)
+    inputs = INPUTS[kind]
+    expected = fold.model.predict(inputs, verbose=0)
+    assert expected.std() > 0
+    np.testing.assert_allclose(fold_sigmoids(tmp_path, 3)(inputs), expected, atol=1e-5)
+    np.testing.assert_array_equal(load_folds(tmp_path)[3].predict(inputs, verbose=0), expected)
+
+
+def test_a_fold_predicts_without_tensorflow(tmp_path: Path) -> None:
+    save_fold(frozen(0), tmp_path)
+    code = (
+        "import sys, numpy as np; from pathlib import Path\n"
+        "from leukoscope.models.saved_folds import fold_sigmoids\n"
+        "print(fold_sigmoids(Path(sys.argv[1]), 0)(np.ones((2, 24), np.float32)).shape)\n"
+        "print(sorted({'tensorflow', 'keras'} & set(sys.modules)))\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert ran.stdout.split("\n")[:2] == ["(2, 2)", "[]"]
+
+
+def test_folds_are_listed_by_number(tmp_path: Path) -> None:
+    for number in (10, 9, 0):
+        (tmp_path / f"fold_{number}.keras").touch()
+    assert fold_numbers(tmp_path) == [0, 9, 10]
+
+
+def test_a_folder_without_folds_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no trained folds: run dvc repro"):
+        fold_numbers(tmp_path)
