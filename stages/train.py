@@ -6,11 +6,13 @@ import pandas as pd
 from _stage import main
 
 from leukoscope import tracking
-from leukoscope.atomic import new_folder
+from leukoscope.atomic import new_folder, write_json
 from leukoscope.config import load_params
 from leukoscope.evaluation.decision import decide
 from leukoscope.models import saved_folds
+from leukoscope.models.architecture import whole_row
 from leukoscope.models.inputs import read_inputs
+from leukoscope.models.timing import TIMING_FILE, EpochClock
 from leukoscope.models.training import train_folds
 
 
@@ -24,14 +26,17 @@ def run(name: str, protocol: str) -> None:
         new_folder(Path("models") / f"{name}-{protocol}") as folder,
         tracking.training(inputs.about, params.train) as tracked,
     ):
-        for trained in train_folds(inputs.row, params.train, params.augment, inputs.data, inputs.split, tracked.epoch):
+        clock = EpochClock(tracked.epoch)
+        for trained in train_folds(inputs.row, params.train, params.augment, inputs.data, inputs.split, clock.epoch):
             weights[trained.fold] = saved_folds.save_fold(trained, folder)
             history += trained.history
             sides = validation[validation["fold"] == trained.fold]
             predictions.append(saved_folds.fold_predictions(folder, inputs, sides))
+            layers = whole_row(inputs.features.get("layers"), inputs.row.pooling, trained.model)
         saved_folds.write_history(history, folder)
         decided = decide(pd.concat(predictions), params.threshold, params.evaluate)
-        identity = saved_folds.write_decision(inputs, decided, weights, folder)
+        identity = saved_folds.write_decision(inputs, decided, weights, layers, folder)
+        write_json(folder / TIMING_FILE, clock.summary())
         tracked.finished(identity)
 
 

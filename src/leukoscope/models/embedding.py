@@ -15,7 +15,7 @@ import pandas as pd
 from leukoscope.atomic import new_folder, write_json
 from leukoscope.data.augment import Draw, apply_draw, draws_of
 from leukoscope.models.backbones import backbone, weights_identity, weights_kind
-from leukoscope.models.engine import PooledFeatures, converted_backbone
+from leukoscope.models.engine import PooledFeatures, converted_backbone, converted_layers
 from leukoscope.models.feature_store import FeatureStore, pass_name, vector_key
 from leukoscope.progress import progress
 
@@ -48,10 +48,9 @@ def embed(
     flat = [(image, view) for image, of_image in enumerate(views) for view in of_image]
     keys = [vector_key(images["sha256"].iloc[image], view, keep_black) for image, view in flat]
     missing = _first_of_each(keys, vectors)
+    converted = converted_backbone(row["backbone"], row["weights"], row["frame"], row["size"], passes / "ir")
     if missing:
-        engine = PooledFeatures(
-            converted_backbone(row["backbone"], row["weights"], row["frame"], row["size"], passes / "ir"), row["size"]
-        )
+        engine = PooledFeatures(converted, row["size"])
 
         def picture(position: int) -> np.ndarray:
             image, view = flat[position]
@@ -67,7 +66,7 @@ def embed(
         features.flush()
         kind_of_weights = weights_kind(row["weights"])
         about = {**row, "weights_identity": identity, "weights_kind": kind_of_weights, "channels": channels}
-        write_json(part / ABOUT_FILE, about)
+        write_json(part / ABOUT_FILE, {**about, "layers": converted_layers(converted)})
 
 
 def _views(images: pd.DataFrame, draws: pd.DataFrame, count: int) -> list[list[Draw | None]]:

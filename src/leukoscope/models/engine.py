@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leukoscope.atomic import new_folder
+from leukoscope.atomic import new_folder, write_json
+from leukoscope.models.architecture import LayerFacts, describe
 from leukoscope.models.assembly import pool
 from leukoscope.models.backbones import build_backbone
 
@@ -17,15 +19,17 @@ if TYPE_CHECKING:
     import openvino as ov
 
 BATCH = 8
+LAYERS_FILE = "layers.json"
 
 
 def converted_backbone(name: str, weights: str, frame: int, size: int, folder: Path) -> Path:
     """The backbone with both poolings joined, as OpenVINO's IR in `folder`, converted when it is not there yet.
 
-    It maps pixels [n, size, size, 3] to [n, 2 * channels]: the average-pooled vector, then the max-pooled one.
+    It maps pixels [n, size, size, 3] to [n, 2 * channels]: the average-pooled vector, then the max-pooled one. Beside
+    it lies what the backbone consists of, for `converted_layers`.
     """
     target = folder / "backbone.xml"
-    if target.exists():
+    if target.exists() and (folder / LAYERS_FILE).exists():
         return target
     model = build_backbone(name, weights, frame, size)
     import keras
@@ -34,7 +38,14 @@ def converted_backbone(name: str, weights: str, frame: int, size: int, folder: P
     both = ops.concatenate([pool(model.output, "avg"), pool(model.output, "max")], axis=-1)
     with new_folder(folder) as part:
         export(keras.Model(model.input, both), part / "backbone.xml")
+        write_json(part / LAYERS_FILE, describe(model))
     return target
+
+
+def converted_layers(converted: Path) -> list[LayerFacts]:
+    """The backbone's layers, from its scaling to its last feature map, of what `converted_backbone` returned."""
+    layers: list[LayerFacts] = json.loads(converted.with_name(LAYERS_FILE).read_text())
+    return layers
 
 
 def export(model: keras.Model, path: Path) -> None:

@@ -18,6 +18,7 @@ import pandas as pd
 from leukoscope.atomic import write_json
 from leukoscope.errors import DataError
 from leukoscope.models import load_keras
+from leukoscope.models.architecture import LayerFacts, parameters
 from leukoscope.models.engine import compiled, export
 from leukoscope.models.inputs import RowInputs
 from leukoscope.models.training import HISTORY_COLUMNS, TrainedFold, TrainingData, predict
@@ -75,17 +76,23 @@ def read_decision(folder: Path) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
-def write_decision(inputs: RowInputs, decided: dict[str, Any], weights: dict[int, str], folder: Path) -> str:
+def write_decision(
+    inputs: RowInputs, decided: dict[str, Any], weights: dict[int, str], layers: list[LayerFacts], folder: Path
+) -> str:
     """Write decision.json: what the model is, what its validation sides decided, and what it was trained on.
 
-    Returns the model's identity: the hash of its folds' weights (as `save_fold` gives them), its backbone's, its
-    settings and its data.
+    `layers` are those of one fold's model, as `architecture.whole_row` tells them. Returns the model's identity: the
+    hash of its folds' weights (as `save_fold` gives them), its backbone's, its settings and its data.
     """
     about = inputs.about
     content = [sorted(weights.items()), about["settings"], about["weights_identity"], about["data"]["hash"]]
     identity = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     trained_on = training_images(inputs.data, inputs.split)
-    write_json(folder / DECISION_FILE, {**about, "identity": identity, **decided, "training_images": trained_on})
+    consists_of = {"parameters": parameters(layers), "layers": layers}
+    write_json(
+        folder / DECISION_FILE,
+        {**about, **consists_of, "identity": identity, **decided, "training_images": trained_on},
+    )
     return identity
 
 

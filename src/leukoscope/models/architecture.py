@@ -1,0 +1,94 @@
+"""A model's layers as plain values: what decision.json keeps, and what the report counts and draws."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from leukoscope.models.assembly import POOLINGS
+
+if TYPE_CHECKING:
+    import keras
+
+
+class LayerFacts(TypedDict):
+    """A layer, or a network of `layers` layers: its output's shape without the batch, and its numbers of weights.
+
+    `trainable` counts the weights that training may change, `detail` holds the settings that Table III speaks of.
+    """
+
+    kind: str
+    name: str
+    layers: int
+    output: list[int]
+    parameters: int
+    trainable: int
+    detail: str
+
+
+def describe(model: keras.Model) -> list[LayerFacts]:
+    """The layers of a model in order, without its input.
+
+    A network inside it that sees pictures (a backbone) is one entry; one that sees features (a head) is told layer by
+    layer.
+    """
+    import keras
+
+    facts: list[LayerFacts] = []
+    for operation in model.operations:  # its layers, and the operations of keras.ops between them
+        if isinstance(operation, keras.Model) and len(operation.input.shape) == 2:
+            facts += describe(operation)
+        elif not isinstance(operation, keras.layers.InputLayer):
+            facts.append(_facts(operation))
+    return facts
+
+
+def whole_row(backbone: Sequence[LayerFacts] | None, pooling: str, trained: keras.Model) -> list[LayerFacts]:
+    """From scaled pixels to two sigmoids: what one fold's model consists of.
+
+    `trained` is what training saved: the whole model (then `backbone` is None), or a head on the pooled features of
+    the frozen `backbone`, none of whose weights were trained.
+    """
+    if backbone is None:
+        return describe(trained)
+    frozen: list[LayerFacts] = [{**layer, "trainable": 0} for layer in backbone]
+    channels = frozen[-1]["output"][-1]
+    pooled = LayerFacts(
+        kind=POOLINGS[pooling].title(), name=pooling, layers=1, output=[channels], parameters=0, trainable=0, detail=""
+    )
+    return [*frozen, pooled, *describe(trained)]
+
+
+def parameters(layers: Sequence[LayerFacts]) -> dict[str, int]:
+    """All weights of these layers, and those that training may change: total and trainable."""
+    return {
+        "total": sum(layer["parameters"] for layer in layers),
+        "trainable": sum(layer["trainable"] for layer in layers),
+    }
+
+
+def _facts(operation: keras.Operation) -> LayerFacts:
+    import keras
+
+    is_layer = isinstance(operation, keras.layers.Layer)
+    return LayerFacts(
+        kind=type(operation).__name__,
+        name=operation.name,
+        layers=len(operation.layers) if isinstance(operation, keras.Model) else 1,
+        output=[int(size) for size in operation.output.shape[1:]],
+        parameters=int(operation.count_params()) if is_layer else 0,
+        trainable=sum(math.prod(weight.shape) for weight in operation.trainable_weights) if is_layer else 0,
+        detail=_detail(operation.get_config()) if is_layer else "",
+    )
+
+
+def _detail(settings: Mapping[str, Any]) -> str:
+    """The activation, the dropout rate and the regularisers of a layer's settings, as words."""
+    words = [settings["activation"]] if isinstance(settings.get("activation"), str) else []
+    words += [f"rate {settings['rate']:g}"] if "rate" in settings else []
+    for part in ("kernel", "activity", "bias"):
+        regularizer = settings.get(f"{part}_regularizer")
+        for penalty, strength in (regularizer["config"] if regularizer else {}).items():
+            words += [f"{part} {penalty.upper()} {strength:.6g}"] if strength else []
+    return ", ".join(words)
