@@ -80,6 +80,25 @@ def summary() -> None:
 
 
 @app.command()
+def table(
+    csv: Annotated[Path, typer.Option(help="The table, as the report writes it.")] = Path("reports/table_v.csv"),
+    into: Annotated[Path | None, typer.Option(help="Put it between the markers of this file.")] = None,
+) -> None:
+    """Print Table V beside ours as Markdown.
+
+    Example: leukoscope table --into README.md
+    """
+    from leukoscope.report.markdown import markdown_table, put_into
+
+    text = markdown_table(csv)
+    if into:
+        put_into(text, into)
+        typer.echo(f"{into}: table replaced")
+    else:
+        typer.echo(text, nl=False)
+
+
+@app.command()
 def champion() -> None:
     """Show the version that predict uses, and the one before it.
 

@@ -16,9 +16,26 @@ from leukoscope.data.splits import make_splits
 from leukoscope.evaluation.decision import caveat, decide
 from leukoscope.evaluation.figures import Heading, write_figures
 from leukoscope.evaluation.results import summarise, write_tables
+from leukoscope.models.architecture import parameters
 
 SUBJECTS = {"ALL": 14, "hem": 10}
 SKILL = {"modified_mobilenet": 1.0, "proposed_efficientnetb3": 1.5}
+
+
+def _layer(kind: str, output: list[int], parameters: int, trainable: int, detail: str = "", layers: int = 1) -> dict:
+    return {"kind": kind, "name": kind.lower(), "layers": layers, "output": output, "parameters": parameters,
+            "trainable": trainable, "detail": detail}  # fmt: skip
+
+
+LAYERS = [
+    _layer("Rescaling", [224, 224, 3], 0, 0),
+    _layer("Functional", [7, 7, 1280], 2_257_984, 0, layers=154),
+    _layer("Max", [1280], 0, 0),
+    _layer("BatchNormalization", [1280], 5_120, 2_560),
+    _layer("Dense", [256], 327_936, 327_936, "relu, kernel L2 0.016, activity L1 0.006, bias L1 0.006"),
+    _layer("Dropout", [256], 0, 0, "rate 0.2"),
+    _layer("Dense", [2], 514, 514, "sigmoid"),
+]
 
 
 def make_params(**changes) -> Params:
@@ -96,8 +113,11 @@ def write_result(
         "row": row, "protocol": protocol, "identity": f"{row}-{protocol}", "mode": params.row(row).mode,
         "weights_kind": "untrained" if params.row(row).weights == "none" else "imagenet",
         "data": {"name": params.fetch.name, "kind": "synthetic", "hash": "d" * 64}, "training_images": {}, **decided,
+        "layers": LAYERS, "parameters": parameters(LAYERS),
     }  # fmt: skip
     write_json(root / "models" / f"{row}-{protocol}" / "decision.json", decision)
+    timing = {"seconds_per_epoch": 0.25, "epochs_timed": 20, "machine": "2 CPU cores"}
+    write_json(root / "models" / f"{row}-{protocol}" / "timing.json", timing)
     folder = root / "results" / f"{row}-{protocol}"
     thresholds = {int(fold): point["threshold"] for fold, point in decided["folds"].items()}
     metrics = summarise(predictions, thresholds, params.evaluate)

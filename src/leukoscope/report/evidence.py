@@ -46,12 +46,16 @@ class Estimate(NamedTuple):
 
 @dataclass(frozen=True)
 class Result:
-    """One row under one protocol: metrics.json, decision.json without its list of images, and the results folder."""
+    """One row under one protocol: metrics.json, decision.json without its list of images, timing.json, results folder.
+
+    `timing` is empty where nothing was trained.
+    """
 
     row: str
     protocol: Protocol
     metrics: dict[str, Any]
     decision: dict[str, Any]
+    timing: dict[str, Any]
     folder: Path
 
     @property
@@ -63,6 +67,37 @@ class Result:
     def estimate(self, name: str) -> Estimate:
         """A metric of the test side, at p > 0.5."""
         return Estimate.of(self.test, name)
+
+    def train_estimate(self, name: str) -> Estimate:
+        """A metric of the images that the folds were trained on, at p > 0.5."""
+        return Estimate.of(self.metrics["train"], name)
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """The weights of one fold's model: total and trainable."""
+        counted: dict[str, int] = self.decision["parameters"]
+        return counted
+
+    @property
+    def layers(self) -> list[dict[str, Any]]:
+        """What one fold's model consists of, as `models.architecture` tells it."""
+        told: list[dict[str, Any]] = self.decision["layers"]
+        return told
+
+    @property
+    def differs(self) -> list[str]:
+        """Why its number is no reproduction of the study's, whatever the split: a word or two for each reason."""
+        reasons = {
+            "frozen backbone": self.decision["mode"] == "frozen",
+            "random weights": self.decision["weights_kind"] == "untrained",
+            "synthetic cells": self.decision["data"]["kind"] == "synthetic",
+        }
+        return [reason for reason, holds in reasons.items() if holds]
+
+    def best_epochs(self) -> list[int]:
+        """The epoch of the lowest validation loss in each fold, whose weights were kept."""
+        history = self.history()
+        return [int(epoch) for epoch in history.loc[history.groupby("fold")["val_loss"].idxmin(), "epoch"]]
 
     def at_threshold(self, name: str) -> Estimate:
         """Test sensitivity or specificity at the threshold that the validation side chose."""
@@ -97,6 +132,11 @@ class Evidence:
     def protocols(self) -> list[Protocol]:
         """The protocols of params.yaml, honest ones first, each in the usual order."""
         return sorted(self.params.protocols, key=list(PROTOCOLS).index)
+
+    @property
+    def honest(self) -> Protocol | None:
+        """The honest protocol whose numbers stand beside the study's; None if none is asked for."""
+        return next((protocol for protocol in self.protocols if PROTOCOLS[protocol].honest), None)
 
     @property
     def untrained(self) -> list[str]:
@@ -168,7 +208,8 @@ def _read_result(root: Path, row: str, protocol: Protocol) -> Result:
     metrics = _read_json(folder / "metrics.json", f"dvc repro evaluate@{name}")
     decision = _read_json(root / "models" / name / "decision.json", f"dvc repro train@{name}")
     decision.pop("training_images", None)
-    return Result(row, protocol, metrics, decision, folder)
+    timing = _read_json(root / "models" / name / "timing.json", f"dvc repro train@{name}")
+    return Result(row, protocol, metrics, decision, timing, folder)
 
 
 def _refuse_mixed_data(results: list[Result], registered: dict[str, Any]) -> None:

@@ -8,8 +8,23 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
+
+from leukoscope.config import Protocol
+from leukoscope.evaluation.protocols import PROTOCOLS
+from leukoscope.report import paper_tables
+from leukoscope.report.evidence import Evidence
+
+FIGURE_TITLES = {
+    "confusion": "confusion matrix of the test images",
+    "accuracy": "accuracy per epoch",
+    "loss": "loss per epoch",
+    "roc": "ROC curve",
+    "subjects": "accuracy of each test subject",
+    "calibration": "calibration",
+}
 
 COLOURS = 64  # of a figure's palette: line drawings lose nothing that the eye sees and shrink to a third
 
@@ -26,3 +41,26 @@ def _data_uri(path: Path) -> str:
     content = io.BytesIO()
     reduced.save(content, format="PNG")
     return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
+
+
+class Drawn(NamedTuple):
+    """A figure of a row's result: its caption and its picture as a data URI."""
+
+    caption: str
+    uri: str
+
+
+def drawn_figures(evidence: Evidence) -> dict[tuple[str, Protocol], list[Drawn]]:
+    """The figures of each row and protocol, with the study's number in the caption where it has the same one."""
+    captions: list[tuple[tuple[str, Protocol], str]] = []
+    paths: list[Path] = []
+    for (row, protocol), result in evidence.results.items():
+        for name, title in FIGURE_TITLES.items():
+            number = paper_tables.FIGURES.get((row, name))
+            caption = f"{row}, {PROTOCOLS[protocol].title}: {title}"
+            captions.append(((row, protocol), f"As figure {number} of the study. {caption}" if number else caption))
+            paths.append(result.folder / "figures" / f"{name}.png")
+    drawn: dict[tuple[str, Protocol], list[Drawn]] = {key: [] for key in evidence.results}
+    for (key, caption), uri in zip(captions, data_uris(paths), strict=True):
+        drawn[key].append(Drawn(caption, uri))
+    return drawn
