@@ -26,8 +26,7 @@ def run(name: str, protocol: str) -> None:
         saved_folds.fold_predictions(trained, inputs, inputs.split[inputs.split["fold"] == fold])
         for fold in saved_folds.fold_numbers(trained)
     )
-    thresholds = {int(fold): point["threshold"] for fold, point in decision["folds"].items()}
-    metrics = summarise(predictions, thresholds, params.evaluate)
+    metrics = summarise(predictions, decision["folds"], inputs.images, params.evaluate)
     history = pd.read_csv(trained / saved_folds.HISTORY_FILE)
     results = Path("results") / f"{name}-{protocol}"
     with new_folder(results) as folder:

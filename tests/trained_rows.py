@@ -114,8 +114,7 @@ def write_row(
         "training_images": {"a" * 64: "0 1"},
     }
     write_json(models / "decision.json", decision)
-    thresholds = {int(fold): point["threshold"] for fold, point in decided["folds"].items()}
-    write_json(results / "metrics.json", summarise(said, thresholds, EVALUATE))
+    write_json(results / "metrics.json", summarise(said, decided["folds"], images(), EVALUATE))
     write_tables(said, results)
     (results / "figures" / "roc.png").write_bytes(b"a figure")
     return decision

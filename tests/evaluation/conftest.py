@@ -1,12 +1,16 @@
 """Predictions whose cells depend on their subject, as real ones do."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
 from leukoscope.config import Evaluate
+from leukoscope.evaluation.metrics import Labels, Scores
+from leukoscope.evaluation.predictions import labels_and_scores, side_of
 
 SETTINGS = Evaluate(bootstrap=400)
 
@@ -48,6 +52,34 @@ def settings() -> Evaluate:
     return SETTINGS
 
 
+def images_of(predictions: pd.DataFrame, larger: float = 1.0, seed: int = 0) -> pd.DataFrame:
+    """An image table whose ALL cells are larger by `larger` deviations."""
+    images = predictions.drop_duplicates("image_id")[["image_id", "subject", "group", "label"]]
+    noise = np.random.default_rng(seed).normal(0, 1, len(images))
+    return images.assign(cell_area=15000 + 3000 * (noise + larger * images["label"]))
+
+
 @pytest.fixture(scope="session")
-def thresholds() -> dict[int, float]:
-    return {0: 0.4, 1: 0.6, 2: 0.7}
+def images(predictions: pd.DataFrame) -> pd.DataFrame:
+    return images_of(predictions)
+
+
+def decided(*thresholds: float) -> dict[str, dict[str, Any]]:
+    """What decision.json says of folds 0, 1, ... with these thresholds and different scalings."""
+    return {
+        str(fold): {"threshold": threshold, "calibration": {"slope": 0.8 + fold / 10, "intercept": 0.2 - fold / 10}}
+        for fold, threshold in enumerate(thresholds)
+    }
+
+
+@pytest.fixture(scope="session")
+def folds() -> dict[str, dict[str, Any]]:
+    return decided(0.4, 0.6, 0.7)
+
+
+@pytest.fixture
+def tested(predictions: pd.DataFrame) -> tuple[Labels, Scores, NDArray[np.str_]]:
+    """y, p and groups of the test side, p rounded so that there are ties."""
+    rows = side_of(predictions, "test")
+    y, p = labels_and_scores(rows)
+    return y, np.round(p, 2), rows["group"].to_numpy(str)

@@ -1,20 +1,18 @@
-import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
 from leukoscope.errors import DataError
-from leukoscope.evaluation.baseline import baseline_area
+from leukoscope.evaluation.baseline import baseline_area, over_area
+from leukoscope.evaluation.predictions import side_of
+from tests.evaluation.conftest import images_of
 
 
 def sized(predictions, larger=1.0):
-    """An image table whose ALL cells are larger by `larger` deviations, and its splits."""
-    images = predictions.drop_duplicates("image_id")[["image_id", "subject", "group", "label"]]
-    noise = np.random.default_rng(0).normal(0, 1, len(images))
-    images = images.assign(cell_area=15000 + 3000 * (noise + larger * images["label"]))
+    """An image table with an unlabelled image besides, and its splits."""
     unlabelled = pd.DataFrame({"image_id": ["final-1"], "cell_area": [1.0], "label": [pd.NA]})
     splits = predictions[["image_id", "fold", "side"]].assign(protocol="subject")
-    return pd.concat([images, unlabelled]).astype({"label": "Int8"}), splits
+    return pd.concat([images_of(predictions, larger), unlabelled]).astype({"label": "Int8"}), splits
 
 
 def test_the_area_of_larger_cells_is_its_plain_auroc(predictions, settings):
@@ -47,3 +45,28 @@ def test_the_baseline_of_two_protocols_at_once_is_refused(predictions, settings)
         baseline_area(images, pd.concat([splits, splits.assign(protocol="image")]), settings)
     with pytest.raises(DataError, match="no labelled test images"):
         baseline_area(images, splits[splits["side"] != "test"], settings)
+
+
+def test_the_gap_over_area_is_paired_on_the_test_images(predictions, settings):
+    images, splits = sized(predictions)
+    found, area = over_area(predictions, images, settings), baseline_area(images, splits, settings)
+    tested = side_of(predictions, "test")
+    assert found["auroc_area"] == pytest.approx(area["auroc"])
+    assert found["gap"] == pytest.approx(roc_auc_score(tested["label"], tested["p_all"]) - area["auroc"])
+    assert found["gap_low"] < found["gap"] < found["gap_high"]
+    apart = area["auroc_high"] - area["auroc_low"]
+    assert found["gap_high"] - found["gap_low"] != pytest.approx(apart)
+
+
+def test_a_row_that_says_the_area_itself_has_nothing_over_it(predictions, settings):
+    images, _ = sized(predictions)
+    area = predictions["image_id"].map(images.set_index("image_id")["cell_area"])
+    ruler = predictions.assign(p_all=area.rank(pct=True))
+    found = over_area(ruler, images, settings)
+    assert (found["gap"], found["gap_low"], found["gap_high"]) == (0, 0, 0)
+
+
+def test_an_area_that_is_missing_is_refused(predictions, settings):
+    images, _ = sized(predictions)
+    with pytest.raises(DataError, match="the images lack 1 that were predicted"):
+        over_area(predictions, images.iloc[1:], settings)

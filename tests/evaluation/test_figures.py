@@ -11,6 +11,7 @@ from PIL import Image
 from leukoscope.evaluation import figures
 from leukoscope.evaluation.figures import Heading, save, write_figures
 from leukoscope.evaluation.results import subject_table, summarise
+from tests.evaluation.conftest import images_of
 
 NAMES = ["accuracy", "calibration", "confusion", "loss", "roc", "subjects"]
 HISTORY = ["fold", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
@@ -28,8 +29,8 @@ def training_history(epochs=(6, 4, 9)):
 
 
 @pytest.fixture(scope="module")
-def summary(predictions, thresholds, settings):
-    return summarise(predictions, thresholds, settings)
+def summary(predictions, folds, images, settings):
+    return summarise(predictions, folds, images, settings)
 
 
 @pytest.fixture(scope="module")
@@ -98,9 +99,9 @@ def test_the_roc_title_has_the_interval_over_groups(predictions, summary):
     assert f"{test['auroc_low']:.3f} to {test['auroc_high']:.3f}" in text
 
 
-def test_the_roc_title_says_why_there_is_no_interval(make_predictions, thresholds, settings):
+def test_the_roc_title_says_why_there_is_no_interval(make_predictions, folds, settings):
     made = make_predictions(subjects_hem=2)
-    side = summarise(made, thresholds, settings)["test"]
+    side = summarise(made, folds, images_of(made), settings)["test"]
     text = figures.roc_figure(HEADING, made, side).axes[0].get_title(loc="left")
     assert "2 groups of hem" in " ".join(text.split())
 

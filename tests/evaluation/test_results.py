@@ -10,17 +10,17 @@ from leukoscope.errors import DataError
 from leukoscope.evaluation.results import (
     ROC_POINTS,
     confusion_table,
-    leakage_gap,
     roc_table,
     subject_table,
     summarise,
     write_tables,
 )
+from tests.evaluation.conftest import decided, images_of
 
 
 @pytest.fixture(scope="module")
-def summary(predictions, thresholds, settings):
-    return summarise(predictions, thresholds, settings)
+def summary(predictions, folds, images, settings):
+    return summarise(predictions, folds, images, settings)
 
 
 def of_side(predictions, side):
@@ -41,9 +41,9 @@ def test_a_sides_figures_are_those_of_its_pooled_rows(summary, predictions, side
     assert found["n_predictions"] == len(rows)
 
 
-def test_each_fold_is_called_at_its_own_threshold(summary, predictions, thresholds):
+def test_each_fold_is_called_at_its_own_threshold(summary, predictions, folds):
     rows = of_side(predictions, "test")
-    called = rows["p_all"] > rows["fold"].map(thresholds)
+    called = rows["p_all"] > np.array([folds[str(fold)]["threshold"] for fold in rows["fold"]])
     at_threshold = summary["test"]["at_threshold"]
     assert at_threshold["sensitivity"] == pytest.approx(reference.recall_score(rows["label"], called))
     assert at_threshold["specificity"] == pytest.approx(reference.recall_score(rows["label"], called, pos_label=0))
@@ -53,7 +53,7 @@ def test_each_fold_is_called_at_its_own_threshold(summary, predictions, threshol
 
 def test_the_train_side_counts_each_image_once_however_many_folds_train_on_it(make_predictions, settings):
     made = make_predictions(folds=5)
-    found = summarise(made, dict.fromkeys(range(5), 0.5), settings)
+    found = summarise(made, decided(*[0.5] * 5), images_of(made), settings)
     assert found["train"]["n"] == found["test"]["n"] == made["image_id"].nunique()
     assert found["train"]["n_predictions"] == 3 * found["train"]["n"]
     assert found["train"]["n_groups_effective"] == found["test"]["n_groups_effective"]
@@ -80,16 +80,16 @@ def test_the_area_within_folds_counts_each_pair_of_a_fold_once(summary, predicti
     assert summary["test"]["auroc_within_folds"] == pytest.approx(won / pairs)
 
 
-def test_the_area_within_folds_ignores_how_folds_scale_p(predictions, thresholds, settings):
+def test_the_area_within_folds_ignores_how_folds_scale_p(predictions, folds, images, settings):
     shifted = predictions.assign(p_all=(predictions["p_all"] + predictions["fold"]) / 3)
-    plain, found = (summarise(table, thresholds, settings)["test"] for table in (predictions, shifted))
+    plain, found = (summarise(table, folds, images, settings)["test"] for table in (predictions, shifted))
     assert found["auroc_within_folds"] == pytest.approx(plain["auroc_within_folds"])
     assert found["auroc"] < plain["auroc"] - 0.05
 
 
-def test_the_order_of_rows_changes_no_digit(summary, predictions, thresholds, settings):
+def test_the_order_of_rows_changes_no_digit(summary, predictions, folds, images, settings):
     shuffled = predictions.sample(frac=1, random_state=0)
-    assert summarise(shuffled, thresholds, settings) == summary
+    assert summarise(shuffled, folds, images, settings) == summary
 
 
 def test_metrics_json_holds_plain_values(summary, tmp_path):
@@ -100,7 +100,9 @@ def test_metrics_json_holds_plain_values(summary, tmp_path):
 def test_values_that_cannot_be_had_are_null_and_say_why(make_predictions, settings):
     made = make_predictions(subjects_hem=2)
     made["p_all"] /= 2.5
-    found = json.loads(json.dumps(summarise(made, dict.fromkeys(range(3), 0.2), settings), allow_nan=False))["test"]
+    found = json.loads(json.dumps(summarise(made, decided(*[0.2] * 3), images_of(made), settings), allow_nan=False))[
+        "test"
+    ]
     assert found["precision"] is None
     assert found["undefined"] == {"precision": "no image was called ALL"}
     assert found["auroc"] is not None
@@ -122,14 +124,14 @@ def test_values_that_cannot_be_had_are_null_and_say_why(make_predictions, settin
         (lambda t: t[t["side"] != "val"], "no rows of side val"),
     ],
 )
-def test_predictions_that_make_no_sense_are_refused(predictions, thresholds, settings, change, message):
+def test_predictions_that_make_no_sense_are_refused(predictions, folds, images, settings, change, message):
     with pytest.raises(DataError, match=message):
-        summarise(change(predictions), thresholds, settings)
+        summarise(change(predictions), folds, images, settings)
 
 
-def test_a_fold_without_a_threshold_is_refused(predictions, settings):
-    with pytest.raises(DataError, match="no threshold was chosen for fold 2"):
-        summarise(predictions, {0: 0.5, 1: 0.5}, settings)
+def test_a_fold_that_decided_nothing_is_refused(predictions, images, settings):
+    with pytest.raises(DataError, match="nothing was decided for fold 2"):
+        summarise(predictions, decided(0.5, 0.5), images, settings)
 
 
 def test_the_subject_table_begins_with_the_worst(predictions):
@@ -172,32 +174,3 @@ def test_the_tables_are_the_same_bytes_every_time(predictions, tmp_path):
     assert sorted(written) == ["confusion.csv", "roc.csv", "subjects.csv"]
     assert written == {path.name: path.read_bytes() for path in (tmp_path / "second").iterdir()}
     assert len(pd.read_csv(tmp_path / "first" / "subjects.csv", dtype={"subject": str})) == 14
-
-
-def test_the_leakage_gap_is_over_the_images_that_both_protocols_test(predictions, settings):
-    honest = predictions
-    lift = np.where(predictions["label"] == 1, 0.9, 0.7) * predictions["p_all"]
-    leaky = predictions.assign(p_all=lift)
-    dropped = honest["image_id"].unique()[:5]
-    gap = leakage_gap(leaky, honest[~honest["image_id"].isin(dropped)], settings)
-    both = of_side(predictions, "test")
-    both = both[~both["image_id"].isin(dropped)]
-    expected = [reference.roc_auc_score(both["label"], p[both.index]) for p in (leaky["p_all"], honest["p_all"])]
-    assert [gap["auroc_leaky"], gap["auroc_honest"]] == pytest.approx(expected)
-    assert gap["gap"] == pytest.approx(expected[0] - expected[1])
-    assert 0 < gap["gap_low"] < gap["gap"] < gap["gap_high"]
-    assert gap["n"] == len(both)
-
-
-def test_the_leakage_gap_of_a_protocol_with_itself_is_nothing(predictions, settings):
-    gap = leakage_gap(predictions, predictions, settings)
-    assert (gap["gap"], gap["gap_low"], gap["gap_high"]) == (0, 0, 0)
-
-
-def test_protocols_without_a_common_image_or_that_disagree_have_no_gap(predictions, settings):
-    with pytest.raises(DataError, match="no image in common"):
-        leakage_gap(predictions.assign(image_id="x" + predictions["image_id"]), predictions, settings)
-    with pytest.raises(DataError, match="disagree on labels"):
-        leakage_gap(predictions.assign(label=1 - predictions["label"]), predictions, settings)
-    with pytest.raises(DataError, match="tested in two folds"):
-        leakage_gap(predictions.assign(side="test"), predictions, settings)

@@ -119,8 +119,7 @@ def write_result(
     timing = {"seconds_per_epoch": 0.25, "epochs_timed": 20, "machine": "2 CPU cores"}
     write_json(root / "models" / f"{row}-{protocol}" / "timing.json", timing)
     folder = root / "results" / f"{row}-{protocol}"
-    thresholds = {int(fold): point["threshold"] for fold, point in decided["folds"].items()}
-    metrics = summarise(predictions, thresholds, params.evaluate)
+    metrics = summarise(predictions, decided["folds"], images, params.evaluate)
     history = make_history(split["fold"].nunique())
     write_json(folder / "metrics.json", metrics)
     predictions.to_parquet(folder / "predictions.parquet", index=False)

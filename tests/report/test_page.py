@@ -14,7 +14,7 @@ import pytest
 from leukoscope.atomic import write_json
 from leukoscope.config import Params
 from leukoscope.errors import DataError
-from leukoscope.evaluation.results import leakage_gap
+from leukoscope.evaluation.comparison import leakage_gap
 from leukoscope.report.page import write_report
 from leukoscope.report.paper_tables import TABLE_V
 from tests.report.conftest import build_checkout, make_images, make_params

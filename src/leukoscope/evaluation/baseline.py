@@ -12,8 +12,11 @@ import pandas as pd
 
 from leukoscope.config import Evaluate
 from leukoscope.errors import DataError
-from leukoscope.evaluation.bootstrap import auroc_resamples, percentile_interval, resample
+from leukoscope.evaluation.bootstrap import resample
+from leukoscope.evaluation.comparison import paired_auroc_gap
 from leukoscope.evaluation.metrics import METRICS
+from leukoscope.evaluation.predictions import labels_and_scores
+from leukoscope.evaluation.resampled import auroc_resamples
 
 
 def baseline_area(images: pd.DataFrame, splits: pd.DataFrame, settings: Evaluate) -> dict[str, Any]:
@@ -28,26 +31,48 @@ def baseline_area(images: pd.DataFrame, splits: pd.DataFrame, settings: Evaluate
     if "protocol" in splits and splits["protocol"].nunique() > 1:
         raise DataError("the baseline needs the splits of one protocol: select it before")
     rows = splits.merge(images[["image_id", "label", "group", "cell_area"]], on="image_id", validate="many_to_one")
-    rows = rows[rows["label"].notna()].sort_values(["fold", "image_id"])
-    tested, scores, larger = [], [], {}
-    for fold, of_fold in rows.groupby("fold"):
-        train, test = of_fold[of_fold["side"] == "train"], of_fold[of_fold["side"] == "test"]
-        area = METRICS["auroc"](train["label"].to_numpy(np.int64), train["cell_area"].to_numpy(np.float64))
-        larger[str(fold)] = area is None or area >= 0.5
-        tested.append(test)
-        scores.append(test["cell_area"].to_numpy(np.float64) * (1 if larger[str(fold)] else -1))
-    if not any(len(test) for test in tested):
+    tested, larger = _area_scores(rows[rows["label"].notna()])
+    if tested.empty:
         raise DataError("the splits have no labelled test images: nothing to compare the models with")
-    pooled, score = pd.concat(tested), np.concatenate(scores)
-    y = pooled["label"].to_numpy(np.int64)
-    resamples = resample(y, pooled["group"], settings)
-    drawn = np.empty(0) if resamples.reason else auroc_resamples(y, score, resamples)
-    low, high = percentile_interval(drawn, resamples.level)
+    y, score = tested["label"].to_numpy(np.int64), tested["area_score"].to_numpy(np.float64)
+    resamples = resample(y, tested["group"], settings)
+    low, high = resamples.interval(auroc_resamples(y, score, resamples))
     return {
         "auroc": METRICS["auroc"](y, score),
         "auroc_low": low,
         "auroc_high": high,
         "interval_reason": resamples.reason,
         "larger_is_all": larger,
-        "n": int(pooled["image_id"].nunique()),
+        "n": int(tested["image_id"].nunique()),
     }
+
+
+def over_area(predictions: pd.DataFrame, images: pd.DataFrame, settings: Evaluate) -> dict[str, Any]:
+    """AUROC of the pooled test predictions less that of cell area on the same images, paired over groups.
+
+    `images` has image_id and cell_area (pixels). Keys: auroc_area, gap, gap_low, gap_high, interval_reason, undefined.
+    Where gap_low is not above 0, the model is not shown to know more than a ruler. Raises DataError if `images` lacks
+    an image that was predicted.
+    """
+    rows = predictions.merge(images[["image_id", "cell_area"]], on="image_id", how="left", validate="many_to_one")
+    unknown = rows.loc[rows["cell_area"].isna(), "image_id"]
+    if len(unknown):
+        raise DataError(
+            f"the images lack {unknown.nunique()} that were predicted, {unknown.iloc[0]} first: run dvc repro"
+        )
+    tested, _ = _area_scores(rows)
+    y, p = labels_and_scores(tested)
+    gap = paired_auroc_gap(y, p, tested["area_score"].to_numpy(np.float64), tested["group"], settings)
+    gap.pop("auroc_a")
+    return {"auroc_area": gap.pop("auroc_b"), **gap}
+
+
+def _area_scores(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, bool]]:
+    """The test rows with `area_score`, higher for ALL as on their fold's train side, and `larger_is_all` by fold."""
+    tested, larger = [], {}
+    for fold, of_fold in rows.sort_values(["fold", "image_id"]).groupby("fold"):
+        train, test = of_fold[of_fold["side"] == "train"], of_fold[of_fold["side"] == "test"]
+        area = METRICS["auroc"](train["label"].to_numpy(np.int64), train["cell_area"].to_numpy(np.float64))
+        larger[str(fold)] = area is None or area >= 0.5
+        tested.append(test.assign(area_score=test["cell_area"] * (1 if larger[str(fold)] else -1)))
+    return pd.concat(tested, ignore_index=True), larger

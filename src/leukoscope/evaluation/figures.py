@@ -27,8 +27,9 @@ from sklearn.metrics import roc_curve
 from leukoscope import atomic
 from leukoscope.config import Protocol
 from leukoscope.evaluation.metrics import CLASSES, ECE_BINS, calibration_bin
+from leukoscope.evaluation.predictions import labels_and_scores, side_of
 from leukoscope.evaluation.protocols import PROTOCOLS
-from leukoscope.evaluation.results import labels_and_scores, side_of, subject_table
+from leukoscope.evaluation.results import subject_table
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#5F6368"
 CLASS_COLOURS = {"ALL": ORANGE, "hem": BLUE}

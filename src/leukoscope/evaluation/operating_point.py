@@ -12,21 +12,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.linear_model import LogisticRegression
 
 from leukoscope.config import Evaluate, Threshold
 from leukoscope.errors import SplitError
-from leukoscope.evaluation.bootstrap import Floats, Interval, percentile_interval, resample
+from leukoscope.evaluation.bootstrap import Floats, Interval, resample
+from leukoscope.evaluation.calibration import platt
 from leukoscope.evaluation.metrics import CLASSES, Labels, Scores, called_all, confusion
 
-LOGIT_CLIP = 1e-7
-_ROUNDING = 1e-9  # 0.55 * 100 is 55.00000000000001, yet asks for 55 images, not for 56
+ROUNDING = 1e-9  # 0.55 * 100 is 55.00000000000001, yet asks for 55 images, not for 56
 
 
 def threshold_at_specificity(y: Labels, p: Scores, at_least: float) -> float:
     """The smallest threshold t with at least this share of hem images at p <= t. It is one of their p."""
     hem = np.sort(p[y == 0])
-    return float(hem[max(math.ceil(at_least * len(hem) - _ROUNDING), 1) - 1])
+    return float(hem[max(math.ceil(at_least * len(hem) - ROUNDING), 1) - 1])
 
 
 def _resampled_thresholds(p: Scores, weights: Floats, at_least: float) -> Floats:
@@ -34,7 +33,7 @@ def _resampled_thresholds(p: Scores, weights: Floats, at_least: float) -> Floats
     thresholds = np.empty(len(weights))
     for index, drawn in enumerate(weights):
         below = np.cumsum(drawn[order])
-        thresholds[index] = p[order[np.searchsorted(below, at_least * below[-1] - _ROUNDING)]]
+        thresholds[index] = p[order[np.searchsorted(below, at_least * below[-1] - ROUNDING)]]
     return thresholds
 
 
@@ -47,27 +46,7 @@ def refer_band(
         return (None, None), resamples.reason
     hem = y == 0
     thresholds = _resampled_thresholds(p[hem], resamples.weights[:, resamples.member[hem]], at_least)
-    return percentile_interval(thresholds, resamples.level), None
-
-
-def platt(y: Labels, p: Scores) -> dict[str, float]:
-    """Slope and intercept of calibrated p = sigmoid(slope * logit(p) + intercept), after Platt 1999.
-
-    logit(p) is taken after clipping p to [1e-7, 1 - 1e-7]. Platt's targets, (n1 + 1) / (n1 + 2) for ALL and
-    1 / (n0 + 2) for hem, keep the fit finite where the classes do not overlap; each image enters once as either class,
-    weighted by its target, and the fit has no penalty.
-    """
-    clipped = np.clip(p, LOGIT_CLIP, 1 - LOGIT_CLIP)
-    logit = np.log(clipped) - np.log1p(-clipped)
-    positives = int(y.sum())
-    target = np.where(y == 1, (positives + 1) / (positives + 2), 1 / (len(y) - positives + 2))
-    fit = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-8)
-    fit.fit(
-        np.concatenate([logit, logit])[:, None],
-        np.repeat([1, 0], len(y)),
-        sample_weight=np.concatenate([target, 1 - target]),
-    )
-    return {"slope": float(fit.coef_[0, 0]), "intercept": float(fit.intercept_[0])}
+    return resamples.interval(thresholds, labels=(0,)), None
 
 
 def operating_point(

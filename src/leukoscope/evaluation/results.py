@@ -1,13 +1,12 @@
 """A row's result under one protocol, from its predictions: the content of metrics.json and the tables beside it.
 
-Predictions are one row per image, fold and side, with columns image_id, subject, group, label (1 is ALL, 0 is hem),
-p_all, fold and side (train, val or test). A figure is over the pooled rows of a side: under k folds an image is tested
-once, validates once and trains k - 2 times. `n` counts distinct images, `n_predictions` rows.
+A figure is over the pooled rows of a side, unless its name says otherwise. `n` counts distinct images,
+`n_predictions` rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,67 +17,40 @@ from sklearn.metrics import roc_curve
 from leukoscope import atomic
 from leukoscope.config import Evaluate
 from leukoscope.errors import DataError
-from leukoscope.evaluation.bootstrap import (
-    Resamples,
-    count_resamples,
-    effective_number,
-    group_sizes,
-    metric_intervals,
-    paired_auroc_gap,
-    percentile_interval,
-    resample,
+from leukoscope.evaluation.baseline import over_area
+from leukoscope.evaluation.bootstrap import Floats, Resamples, effective_number, group_sizes, resample
+from leukoscope.evaluation.calibration import rescaled, slope_and_intercept, slope_and_intercept_resamples
+from leukoscope.evaluation.metrics import (
+    ARGMAX,
+    CLASSES,
+    DIGITS,
+    METRICS,
+    UNDEFINED,
+    Labels,
+    Scores,
+    auroc_by_group,
+    called_all,
+    confusion,
+    measure,
+    measure_calls,
+    plain,
 )
-from leukoscope.evaluation.metrics import CLASSES, METRICS, UNDEFINED, Labels, Scores, called_all, confusion, measure
+from leukoscope.evaluation.operating_point import threshold_at_specificity
+from leukoscope.evaluation.predictions import SIDES, checked, labels_and_scores, side_of
+from leukoscope.evaluation.resampled import (
+    auroc_resamples,
+    calibration_resamples,
+    count_resamples,
+    curve_resamples,
+    fold_mean_auroc_resamples,
+)
 
-SIDES = ("test", "val", "train")
-COLUMNS = ("image_id", "subject", "group", "label", "p_all", "fold", "side")
 ROC_POINTS = 200
-FEW_EFFECTIVE_GROUPS = 20  # below some 20 to 30 clusters their bootstrap is too narrow (Cameron 2008): "indicative"
-_DIGITS = 10
+SPECIFICITIES = (0.90, 0.95)
+FEW_EFFECTIVE_GROUPS = 10  # below it a result is "indicative"
 
-
-def _plain(value: Any) -> Any:
-    """Plain Python values, with floats rounded to 10 significant digits so that a file's bytes are stable."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else value
-
-
-def checked(predictions: pd.DataFrame) -> pd.DataFrame:
-    """The predictions sorted by side, fold and image, so that the order of rows never changes a result.
-
-    Raises DataError if a column is missing, a label is not 0 or 1, a p is not in 0..1, a group or subject is missing,
-    or an image comes twice on one side of one fold.
-    """
-    missing = [column for column in COLUMNS if column not in predictions]
-    if missing:
-        raise DataError(f"predictions lack the columns {', '.join(missing)}: run evaluate again")
-    complaints = {
-        "a label other than 0 and 1": ~predictions["label"].isin([0, 1]),
-        "a p_all outside 0..1": ~predictions["p_all"].between(0, 1),
-        "no group or subject": predictions["group"].isna() | predictions["subject"].isna(),
-        "a side other than train, val and test": ~predictions["side"].isin(SIDES),
-        "a second copy on the same side of the same fold": predictions.duplicated(["image_id", "fold", "side"]),
-    }
-    for complaint, rows in complaints.items():
-        if rows.any():
-            first = predictions.loc[rows, "image_id"].iloc[0]
-            raise DataError(f"predictions have {int(rows.sum())} rows with {complaint}, the first of image {first}")
-    return predictions.sort_values(["side", "fold", "image_id"], ignore_index=True)
-
-
-def side_of(predictions: pd.DataFrame, side: str) -> pd.DataFrame:
-    """The checked rows of one side. Raises DataError if there are none."""
-    rows = checked(predictions)
-    rows = rows[rows["side"] == side].reset_index(drop=True)
-    if rows.empty:
-        raise DataError(f"predictions have no rows of side {side}: nothing to measure")
-    return rows
-
-
-def labels_and_scores(rows: pd.DataFrame) -> tuple[Labels, Scores]:
-    """y (int64) and p (float64) of prediction rows."""
-    return rows["label"].to_numpy(np.int64), rows["p_all"].to_numpy(np.float64)
+Folds = Mapping[str, Mapping[str, Any]]
+_RESTS_ON = {"recall": (1,), "sensitivity": (1,), "specificity": (0,)}  # the classes, where it is not both
 
 
 def subject_table(predictions: pd.DataFrame, side: str = "test") -> pd.DataFrame:
@@ -112,26 +84,34 @@ def _classes(rows: pd.DataFrame, subjects: pd.DataFrame) -> dict[str, dict[str, 
     return content
 
 
-def _at_threshold(
-    rows: pd.DataFrame, y: Labels, p: Scores, thresholds: Mapping[int, float], resamples: Resamples
-) -> dict[str, Any]:
-    """Sensitivity and specificity where each fold's rows are called at that fold's own threshold."""
-    unknown = sorted(set(rows["fold"]) - set(thresholds))
+def _estimates(values: Mapping[str, float | None], drawn: Mapping[str, Floats], resamples: Resamples) -> dict[str, Any]:
+    """Each value by name with its interval as name_low and name_high, and `undefined`: why a value is None."""
+    content: dict[str, Any] = {}
+    for name, value in values.items():
+        low, high = resamples.interval(drawn.get(name, np.empty(0)), _RESTS_ON.get(name, (1, 0)))
+        content |= {name: value, f"{name}_low": low, f"{name}_high": high}
+    return content | {"undefined": {name: UNDEFINED[name] for name, value in values.items() if value is None}}
+
+
+def _at_threshold(rows: pd.DataFrame, y: Labels, p: Scores, folds: Folds, resamples: Resamples) -> dict[str, Any]:
+    """Table IV's metrics where each fold's rows are called at that fold's own threshold."""
+    called = called_all(p, _of_each_row(rows, folds, lambda point: point["threshold"]))
+    values, drawn = measure_calls(y, called), count_resamples(y, called, resamples)
+    values["sensitivity"], drawn["sensitivity"] = values["recall"], drawn["recall"]
+    return _estimates(values, drawn, resamples) | {"confusion": confusion(y, called)}
+
+
+def _of_each_row(rows: pd.DataFrame, folds: Folds, decided: Callable[[Mapping[str, Any]], float]) -> Scores:
+    """What each row's fold decided on its validation side. Raises DataError where a fold decided nothing."""
+    unknown = sorted({str(fold) for fold in rows["fold"]} - set(folds))
     if unknown:
-        raise DataError(f"no threshold was chosen for fold {unknown[0]}: run train again, so that decision.json has it")
-    called = called_all(p, np.array([thresholds[fold] for fold in rows["fold"]], dtype=np.float64))
-    counts = confusion(y, called)
-    drawn = {} if resamples.reason else count_resamples(y, called, resamples)
-    content: dict[str, Any] = {"confusion": counts}
-    for name, source, hit, miss in (("sensitivity", "recall", "tp", "fn"), ("specificity", "specificity", "tn", "fp")):
-        of_class = counts[hit] + counts[miss]
-        low, high = percentile_interval(drawn.get(source, np.empty(0)), resamples.level)
-        content |= {name: counts[hit] / of_class if of_class else None, f"{name}_low": low, f"{name}_high": high}
-    return content
+        raise DataError(f"nothing was decided for fold {unknown[0]}: run train again, so that decision.json has it")
+    of_fold = {int(fold): decided(point) for fold, point in folds.items()}
+    return np.array([of_fold[fold] for fold in rows["fold"]], dtype=np.float64)
 
 
-def _auroc_within_folds(rows: pd.DataFrame) -> float | None:
-    """The area over pairs of the same fold: beside the pooled one, it shows how far the folds' scales of p differ."""
+def _fold_aurocs(rows: pd.DataFrame) -> tuple[list[float], list[int]]:
+    """The area of each fold that has both classes, and its number of pairs."""
     areas, pairs = [], []
     for _, fold in rows.groupby("fold"):
         y, p = labels_and_scores(fold)
@@ -139,23 +119,85 @@ def _auroc_within_folds(rows: pd.DataFrame) -> float | None:
         if area is not None:
             areas.append(area)
             pairs.append(int(y.sum()) * int((1 - y).sum()))
-    return float(np.average(areas, weights=pairs)) if areas else None
+    return areas, pairs
 
 
-def _side(rows: pd.DataFrame, thresholds: Mapping[int, float], settings: Evaluate, side: str) -> dict[str, Any]:
+def _sensitivity_at_specificity(y: Labels, p: Scores, drawn: Floats, resamples: Resamples) -> dict[str, dict[str, Any]]:
+    """The sensitivity at the smallest threshold that keeps each of `SPECIFICITIES` on these very rows."""
+    content = {}
+    for at_least, of_resamples in zip(SPECIFICITIES, drawn.T, strict=True):
+        value = None
+        if 0 < y.sum() < len(y):
+            value = float(np.mean(p[y == 1] > threshold_at_specificity(y, p, at_least)))
+        low, high = resamples.interval(of_resamples)
+        content[f"{at_least:.2f}"] = {"value": value, "low": low, "high": high}
+    return content
+
+
+def _calibration(y: Labels, p: Scores, resamples: Resamples) -> dict[str, Any]:
+    slope, intercept = slope_and_intercept(y, p)
+    values = {"slope": slope, "intercept": intercept, "ece": METRICS["ece"](y, p), "brier": METRICS["brier"](y, p)}
+    drawn = calibration_resamples(y, p, resamples)
+    if not resamples.reason:
+        drawn["slope"], drawn["intercept"] = slope_and_intercept_resamples(y, p, resamples)
+    return _estimates(values, drawn, resamples)
+
+
+def _brier_skill(
+    y: Labels, p: Scores, forecast: Scores, resamples: Resamples
+) -> tuple[float | None, float | None, Floats]:
+    """The Brier score of a forecast that says the prevalence alone, and what share of it p takes away (1 is all)."""
+    errors = np.column_stack([(p - y) ** 2, (forecast - y) ** 2])
+    ours, theirs = errors.mean(axis=0)
+    drawn = resamples.sums(errors)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(theirs), 1 - float(ours / theirs) if theirs else None, 1 - drawn[:, 0] / drawn[:, 1]
+
+
+def _side(rows: pd.DataFrame, folds: Folds, prevalence: Mapping[int, float], settings: Evaluate) -> dict[str, Any]:
     y, p = labels_and_scores(rows)
     resamples = resample(y, rows["group"], settings)
-    values, intervals = measure(y, p), metric_intervals(y, p, resamples)
-    content: dict[str, Any] = {}
-    for name, value in values.items():
-        low, high = intervals[name]
-        content |= {name: value, f"{name}_low": low, f"{name}_high": high}
-    distinct = rows.drop_duplicates("image_id")
-    classes = _classes(rows, subject_table(rows, side))
-    return content | {
-        "auroc_within_folds": _auroc_within_folds(rows),
+    fold_areas, fold_pairs = _fold_aurocs(rows)
+    forecast = np.array([prevalence[fold] for fold in rows["fold"]], dtype=np.float64)
+    brier_prevalence, brier_skill, brier_skill_drawn = _brier_skill(y, p, forecast, resamples)
+    auprc_drawn, sensitivity_drawn = curve_resamples(y, p, resamples, SPECIFICITIES)
+    values = measure(y, p) | {
+        "auroc_fold_mean": float(np.mean(fold_areas)) if fold_areas else None,
+        "auroc_by_group": auroc_by_group(y, p, rows["group"]),
+        "brier_skill": brier_skill,
+    }
+    drawn = {
+        **count_resamples(y, called_all(p, ARGMAX), resamples),
+        **calibration_resamples(y, p, resamples),
+        "auroc": auroc_resamples(y, p, resamples),
+        "auroc_fold_mean": fold_mean_auroc_resamples(y, p, rows["fold"].to_numpy(), resamples),
+        "auroc_by_group": auroc_resamples(y, p, resamples, by_group=True),
+        "auprc": auprc_drawn,
+        "brier_skill": brier_skill_drawn,
+    }
+    slope = _of_each_row(rows, folds, lambda point: point["calibration"]["slope"])
+    intercept = _of_each_row(rows, folds, lambda point: point["calibration"]["intercept"])
+    return _estimates(values, drawn, resamples) | {
+        "auroc_within_folds": float(np.average(fold_areas, weights=fold_pairs)) if fold_areas else None,
+        "sensitivity_at_specificity": _sensitivity_at_specificity(y, p, sensitivity_drawn, resamples),
+        "brier_prevalence": brier_prevalence,
+        "calibration": {
+            "raw": _calibration(y, p, resamples),
+            "scaled": _calibration(y, rescaled(p, slope, intercept), resamples),
+        },
         "confusion": confusion(y, called_all(p)),
-        "at_threshold": _at_threshold(rows, y, p, thresholds, resamples),
+        "at_threshold": _at_threshold(rows, y, p, folds, resamples),
+        **_witnesses(rows),
+        "interval_level": settings.level,
+        "interval_reason": resamples.reason,
+    }
+
+
+def _witnesses(rows: pd.DataFrame) -> dict[str, Any]:
+    """How many images, subjects and groups the figures rest on, in all and of each class."""
+    distinct = rows.drop_duplicates("image_id")
+    classes = _classes(rows, subject_table(rows, rows["side"].iloc[0]))
+    return {
         "n": len(distinct),
         "n_predictions": len(rows),
         "n_subjects": int(rows["subject"].nunique()),
@@ -163,50 +205,29 @@ def _side(rows: pd.DataFrame, thresholds: Mapping[int, float], settings: Evaluat
         "n_groups_effective": effective_number(distinct["group"].value_counts().to_numpy()),
         "classes": classes,
         "indicative": any(of["n_groups_effective"] < FEW_EFFECTIVE_GROUPS for of in classes.values()),
-        "interval_level": settings.level,
-        "interval_reason": resamples.reason,
-        "undefined": {name: UNDEFINED[name] for name, value in values.items() if value is None},
     }
 
 
-def summarise(predictions: pd.DataFrame, thresholds: Mapping[int, float], settings: Evaluate) -> dict[str, Any]:
+def summarise(predictions: pd.DataFrame, folds: Folds, images: pd.DataFrame, settings: Evaluate) -> dict[str, Any]:
     """The content of metrics.json: for test, val and train every metric with its group-bootstrap interval.
 
-    All values are in 0..1. `thresholds` holds each fold's threshold, chosen on its validation side: `at_threshold` uses
-    them, everything else is at p > 0.5. None stands where a metric (`undefined`) or its interval (`interval_reason`) is
-    not defined; the reason stands beside it. `indicative` is true where a class has fewer than 20
-    effective groups, so that even the interval is too narrow.
+    `folds` holds what each fold's validation side decided, as decision.json does: `at_threshold` calls at its threshold
+    (everything else is at p > 0.5), `calibration` has p as it is and scaled. `images` has image_id and cell_area
+    (pixels), for `over_area`: AUROC of the test side less that of cell area alone. `sensitivity_at_specificity` is read
+    off each side's own ROC curve; `brier_prevalence` is of a forecast that always says the share of ALL on its fold's
+    train side.
+
+    All but slopes, intercepts, skill and gaps are in 0..1. None stands where a figure (`undefined`) or its interval
+    (`interval_reason`) is not defined; the reason stands beside it. `indicative` is true where a class has fewer than
+    10 effective groups.
     """
-    content = {side: _side(side_of(predictions, side), thresholds, settings, side) for side in SIDES}
-    plain: dict[str, Any] = _plain(content)
-    return plain
-
-
-def leakage_gap(leaky: pd.DataFrame, honest: pd.DataFrame, settings: Evaluate) -> dict[str, Any]:
-    """AUROC of protocol `image` less that of `subject`, over the images that both test, with its interval over groups.
-
-    Keys: auroc_leaky, auroc_honest, gap, gap_low, gap_high, interval_reason, n, n_groups. Raises DataError if they
-    share no test image, disagree on a label, or test an image twice.
-    """
-    sides = [side_of(predictions, "test") for predictions in (leaky, honest)]
-    if any(side["image_id"].duplicated().any() for side in sides):
-        raise DataError("an image is tested in two folds, so its predictions have no pair: compare subject and image")
-    both = sides[0].merge(sides[1], on="image_id", suffixes=("_leaky", "_honest"))
-    if both.empty:
-        raise DataError("the two protocols test no image in common: run evaluate for both on the same data")
-    if (both["label_leaky"] != both["label_honest"]).any():
-        raise DataError("the two protocols disagree on labels: run evaluate for both on the same data")
-    both = both.sort_values("image_id")
-    gap = paired_auroc_gap(
-        both["label_honest"].to_numpy(np.int64),
-        both["p_all_leaky"].to_numpy(np.float64),
-        both["p_all_honest"].to_numpy(np.float64),
-        both["group_honest"],
-        settings,
-    )
-    gap = {"auroc_leaky": gap.pop("auroc_a"), "auroc_honest": gap.pop("auroc_b"), **gap}
-    plain: dict[str, Any] = _plain(gap | {"n": len(both), "n_groups": int(both["group_honest"].nunique())})
-    return plain
+    predictions = checked(predictions)
+    train = side_of(predictions, "train")
+    prevalence = {int(str(fold)): float(labels.mean()) for fold, labels in train.groupby("fold")["label"]}
+    content = {side: _side(side_of(predictions, side), folds, prevalence, settings) for side in SIDES}
+    content["test"]["over_area"] = over_area(predictions, images, settings)
+    summary: dict[str, Any] = plain(content)
+    return summary
 
 
 def roc_table(predictions: pd.DataFrame, side: str = "test") -> pd.DataFrame:
@@ -238,4 +259,4 @@ def write_tables(predictions: pd.DataFrame, folder: Path) -> None:
     """Write roc.csv, confusion.csv and subjects.csv of the test side into `folder`."""
     for name, table in TABLES.items():
         with atomic.new_file(folder / name) as part:
-            table(predictions).to_csv(part, index=False, float_format=f"%.{_DIGITS}g", lineterminator="\n")
+            table(predictions).to_csv(part, index=False, float_format=f"%.{DIGITS}g", lineterminator="\n")

@@ -18,8 +18,8 @@ from leukoscope.config import Params, Protocol
 from leukoscope.data.splits import leaks
 from leukoscope.errors import DataError
 from leukoscope.evaluation.baseline import baseline_area
+from leukoscope.evaluation.comparison import leakage_gap
 from leukoscope.evaluation.protocols import PROTOCOLS
-from leukoscope.evaluation.results import leakage_gap
 from leukoscope.report.no_skill import no_skill
 
 

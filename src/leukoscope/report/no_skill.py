@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from leukoscope.config import Evaluate
-from leukoscope.evaluation.bootstrap import count_resamples, percentile_interval, resample
+from leukoscope.evaluation.bootstrap import resample
 from leukoscope.evaluation.metrics import CLASSES
+from leukoscope.evaluation.resampled import count_resamples
 
 
 def no_skill(images: pd.DataFrame, splits: pd.DataFrame, settings: Evaluate) -> dict[str, Any]:
@@ -25,8 +26,7 @@ def no_skill(images: pd.DataFrame, splits: pd.DataFrame, settings: Evaluate) -> 
     y = tested["label"].to_numpy(np.int64)
     majority = int(y.mean() >= 0.5)
     resamples = resample(y, tested["group"], settings)
-    drawn = {} if resamples.reason else count_resamples(y, np.full_like(y, majority), resamples)
-    low, high = percentile_interval(drawn.get("accuracy", np.empty(0)), resamples.level)
+    low, high = resamples.interval(count_resamples(y, np.full_like(y, majority), resamples)["accuracy"])
     return {
         "called": CLASSES[majority],
         "accuracy": float(np.mean(y == majority)),
