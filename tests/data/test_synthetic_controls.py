@@ -17,7 +17,7 @@ from leukoscope.data.manifest import build_manifest
 from leukoscope.data.reading import read_rgb
 from leukoscope.data.sources import fetch
 from leukoscope.data.splits import make_splits
-from leukoscope.evaluation.results import leakage_gap
+from leukoscope.evaluation.comparison import leakage_gap
 
 pytestmark = pytest.mark.slow
 
