@@ -63,6 +63,7 @@ def test_editing_one_row_reruns_that_row_alone(finished: Checkout) -> None:
     try:
         changed = finished.params()
         changed["models"]["modified_mobilenet"]["dropout"] = 0.4
+        changed["register"]["min_sensitivity"] = 1  # what is tried here must not stay behind as champion
         finished.set_params(changed)
         named = {stage for stage in finished.stale() if stage.startswith(("train", "embed", "pack", "augment"))}
         assert named == {"train@modified_mobilenet-subject", "train@modified_mobilenet-image"}
