@@ -135,6 +135,33 @@ def rollback() -> None:
 
 
 @app.command()
+def profile(
+    name: Annotated[str, typer.Argument(help="demo, cnmc (for a GPU) or cnmc-frozen (for two cores).")],
+) -> None:
+    """Rewrite params.yaml for a kind of run and print the difference; `fetch:` and all comments stay.
+
+    The rows under `models:` are replaced as a whole. Edits that are not committed to git are refused.
+
+    Example: leukoscope profile cnmc-frozen
+    """
+    from leukoscope.profile import apply_profile
+
+    typer.echo(apply_profile(name) or f"params.yaml says what profile {name} does: nothing to change")
+
+
+@app.command()
+def weights() -> None:
+    """List each backbone's ImageNet weights: whether they are here, their file, its place, and the rows that use them.
+
+    Example: leukoscope weights
+    """
+    from leukoscope.config import load_params
+    from leukoscope.models.inventory import weights_text
+
+    typer.echo(weights_text(load_params()))
+
+
+@app.command()
 def ui(
     port: Annotated[int, typer.Option(help="The port to listen on.")] = 5000,
 ) -> None:

@@ -1,10 +1,8 @@
-"""One table from a backbone's name to its constructor, its input range and its smallest picture; and its weights."""
+"""One table from a backbone's name to its constructor, its scaling, its ImageNet weights and its smallest picture."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import warnings
+import importlib.metadata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ import numpy as np
 
 from leukoscope.errors import ConfigError, WeightsError
 from leukoscope.models import load_keras
+from leukoscope.models.weights import ImageNetWeights, file_identity, load_file
 
 if TYPE_CHECKING:
     import keras
@@ -21,24 +20,94 @@ if TYPE_CHECKING:
 UNTRAINED_SEED = 7
 CALIBRATION_CELLS = 16
 
+# From an input's shape (height, width, 3) and "imagenet" or None to a model without its top, of stock layers alone.
+Constructor = Callable[[tuple[int, int, int], str | None], "keras.Model"]
+
+
+def in_keras(constructor: str) -> Constructor:
+    """The constructor of this name in keras.applications."""
+
+    def construct(shape: tuple[int, int, int], weights: str | None) -> keras.Model:
+        import keras
+
+        return getattr(keras.applications, constructor)(include_top=False, weights=weights, input_shape=shape)
+
+    return construct
+
+
+RESNET18_PRESET = "keras/resnetv1/keras/resnet_18_imagenet/3"
+RESNET18 = {
+    "input_conv_filters": [64],
+    "input_conv_kernel_sizes": [7],
+    "stackwise_num_filters": [64, 128, 256, 512],
+    "stackwise_num_blocks": [2, 2, 2, 2],
+    "stackwise_num_strides": [1, 2, 2, 2],
+    "block_type": "basic_block",
+}
+
+
+def resnet18(shape: tuple[int, int, int], weights: str | None) -> keras.Model:
+    """KerasHub's ResNet18 as a functional model: its own class would not load where KerasHub is not imported."""
+    import keras
+    from keras_hub.models import ResNetBackbone
+
+    if weights == "imagenet":
+        hub = ResNetBackbone.from_preset(f"kaggle://{RESNET18_PRESET}", image_shape=shape)
+    else:
+        hub = ResNetBackbone(**RESNET18, image_shape=shape)
+    return keras.Model(hub.input, hub.output, name="resnet18")
+
 
 @dataclass(frozen=True)
 class Backbone:
-    """A constructor in keras.applications, the scaling of its input (a key of `SCALINGS`) and its smallest side."""
+    """A constructor, the scaling of its input (a key of `SCALINGS`), its ImageNet weights and its smallest side."""
 
-    constructor: str
+    construct: Constructor
     scaling: str
+    imagenet: ImageNetWeights
     smallest: int = 32
 
 
 BACKBONES = {
-    "densenet121": Backbone("DenseNet121", "imagenet statistics"),
-    "efficientnetb3": Backbone("EfficientNetB3", "none"),
-    "inceptionv3": Backbone("InceptionV3", "-1 to 1", smallest=75),
-    "mobilenet": Backbone("MobileNet", "-1 to 1"),
-    "mobilenetv2": Backbone("MobileNetV2", "-1 to 1"),
-    "resnet50": Backbone("ResNet50", "blue-green-red minus mean"),
-    "vgg16": Backbone("VGG16", "blue-green-red minus mean"),
+    "densenet121": Backbone(
+        in_keras("DenseNet121"),
+        "ImageNet mean 0, deviation 1",
+        ImageNetWeights("densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5"),
+    ),
+    "efficientnetb3": Backbone(in_keras("EfficientNetB3"), "0 to 255", ImageNetWeights("efficientnetb3_notop.h5")),
+    "inceptionv3": Backbone(
+        in_keras("InceptionV3"),
+        "-1 to 1",
+        ImageNetWeights("inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"),
+        smallest=75,
+    ),
+    "mobilenet": Backbone(
+        in_keras("MobileNet"),
+        "-1 to 1",
+        ImageNetWeights("mobilenet_1_0_{side}_tf_no_top.h5", sides=(128, 160, 192)),
+    ),
+    "mobilenetv2": Backbone(
+        in_keras("MobileNetV2"),
+        "-1 to 1",
+        ImageNetWeights(
+            "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_{side}_no_top.h5", sides=(96, 128, 160, 192)
+        ),
+    ),
+    "resnet18": Backbone(
+        resnet18,
+        "ImageNet mean 0, deviation 1",
+        ImageNetWeights("resnet_18_imagenet.weights.h5", preset=RESNET18_PRESET),
+    ),
+    "resnet50": Backbone(
+        in_keras("ResNet50"),
+        "blue-green-red, ImageNet mean 0",
+        ImageNetWeights("resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"),
+    ),
+    "vgg16": Backbone(
+        in_keras("VGG16"),
+        "blue-green-red, ImageNet mean 0",
+        ImageNetWeights("vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"),
+    ),
 }
 
 
@@ -72,19 +141,20 @@ def _blue_green_red_minus_mean(pixels: keras.KerasTensor) -> keras.KerasTensor:
 
 # What each constructor's own preprocess_input does, as layers and operations that a saved model can hold.
 SCALINGS: dict[str, Callable[[keras.KerasTensor], keras.KerasTensor]] = {
-    "none": lambda pixels: pixels,
+    "0 to 255": lambda pixels: pixels,
     "-1 to 1": _between_minus_one_and_one,
-    "imagenet statistics": _imagenet_statistics,
-    "blue-green-red minus mean": _blue_green_red_minus_mean,
+    "ImageNet mean 0, deviation 1": _imagenet_statistics,
+    "blue-green-red, ImageNet mean 0": _blue_green_red_minus_mean,
 }
 
 
 def build_backbone(name: str, weights: str, frame: int, size: int) -> keras.Model:
     """A model from [n, size, size, 3] pixels (0..255 RGB, float) to the last feature map, its scaling inside.
 
-    `weights` is `imagenet` (downloaded by Keras, which checks the file), a .weights.h5 file, or `none`: then the start
-    is random and every batch norm's statistics are set from a fixed batch of synthetic cells in the same `frame`.
-    Raises ConfigError for an unknown name or a size that is too small, WeightsError for weights that are not there.
+    `weights` is `imagenet` (downloaded by Keras or KerasHub, which check the file), a .weights.h5 file, or `none`: then
+    the start is random and every batch norm's statistics are set from a fixed batch of synthetic cells in the same
+    `frame`. Raises ConfigError for an unknown name or a size that is too small, WeightsError for weights that are not
+    there.
     """
     entry = backbone(name)
     if size < entry.smallest:
@@ -92,15 +162,15 @@ def build_backbone(name: str, weights: str, frame: int, size: int) -> keras.Mode
     load_keras()
     import keras
 
-    constructor = getattr(keras.applications, entry.constructor)
     shape = (size, size, 3)
-    if weights == "imagenet":
-        trunk = _with_imagenet_weights(constructor, name, shape)
+    file = _file_to_load(entry, weights, size)
+    if weights == "imagenet" and file is None:
+        trunk = _with_imagenet_weights(entry, name, shape)
     else:
         keras.utils.set_random_seed(UNTRAINED_SEED)
-        trunk = constructor(include_top=False, weights=None, input_shape=shape)
-        if weights != "none":
-            _load(trunk, name, Path(weights))
+        trunk = entry.construct(shape, None)
+        if file:
+            load_file(trunk, name, file)
     pixels = keras.Input(shape, name="pixels")
     model = keras.Model(pixels, trunk(SCALINGS[entry.scaling](pixels)), name=name)
     if weights == "none":
@@ -108,8 +178,42 @@ def build_backbone(name: str, weights: str, frame: int, size: int) -> keras.Mode
     return model
 
 
+def _file_to_load(entry: Backbone, weights: str, size: int) -> Path | None:
+    """The file that is loaded here; None for an untrained start and for weights that Keras or KerasHub loads."""
+    if weights == "imagenet":
+        return entry.imagenet.by_hand(size)
+    return None if weights == "none" else Path(weights)
+
+
+def _with_imagenet_weights(entry: Backbone, name: str, shape: tuple[int, int, int]) -> keras.Model:
+    try:
+        return entry.construct(shape, "imagenet")
+    except Exception as error:  # Keras raises a bare Exception for a download that fails, KerasHub whatever it meets
+        raise WeightsError(
+            f"the ImageNet weights of {name} could not be downloaded ({' '.join(str(error).split())[:200]}): "
+            f"{entry.imagenet.advice(shape[0])}, or set weights in params.yaml to a .weights.h5 file, "
+            f"or to none for an untrained start"
+        ) from error
+
+
+def weights_identity(name: str, weights: str, size: int) -> str:
+    """A name for these weights that changes when they do: a file's SHA-256, or the fixed source of the others.
+
+    Keras pins the hash of every ImageNet file that it downloads, so its version stands for them, as the version in a
+    preset's handle does for KerasHub's. Raises WeightsError for a file that is not there.
+    """
+    entry = backbone(name)
+    file = _file_to_load(entry, weights, size)
+    if file:
+        return file_identity(name, file)
+    keras_version = f"keras-{importlib.metadata.version('keras')}"
+    if weights == "none":
+        return f"none:{name}:{keras_version}:seed-{UNTRAINED_SEED}"
+    return f"imagenet:{name}:{entry.imagenet.preset or keras_version}"
+
+
 def trunk_of(model: keras.Model) -> keras.Model:
-    """The keras.applications model inside what `build_backbone` returns."""
+    """The bare backbone inside what `build_backbone` returns."""
     import keras
 
     return next(layer for layer in model.layers if isinstance(layer, keras.Model))
@@ -121,34 +225,6 @@ def batchnorms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
 
     # _flatten_layers is how Keras itself walks nested models; there is no public walk.
     return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
-
-
-def _with_imagenet_weights(constructor: Callable[..., keras.Model], name: str, shape: tuple) -> keras.Model:
-    try:
-        return constructor(include_top=False, weights="imagenet", input_shape=shape)
-    except Exception as error:  # Keras raises a bare Exception for every download that fails
-        wanted = next((word.rstrip(":").rsplit("/", 1)[-1] for word in str(error).split() if "://" in word), None)
-        home = os.environ.get("KERAS_HOME", "~/.keras")
-        where = f"put {wanted} into {home}/models" if wanted else "download them by hand"
-        raise WeightsError(
-            f"the ImageNet weights of {name} could not be downloaded ({str(error).splitlines()[0][:200]}): {where}, "
-            f"or set weights in params.yaml to a .weights.h5 file, or to none for an untrained start"
-        ) from error
-
-
-def _load(trunk: keras.Model, name: str, path: Path) -> None:
-    if not path.is_file():
-        raise WeightsError(
-            f"weights file {path} of backbone {name} is not there: mend models.<row>.weights in params.yaml"
-        )
-    try:
-        with warnings.catch_warnings():
-            # Keras only warns where it finds nothing for a layer and leaves it as it was, at random.
-            warnings.simplefilter("error", UserWarning)
-            trunk.load_weights(path)
-    except (UserWarning, ValueError, OSError, KeyError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise WeightsError(f"weights file {path} does not fit backbone {name} without its top: {reason}") from error
 
 
 def _calibrate_batchnorm(model: keras.Model, trunk: keras.Model, frame: int, size: int) -> None:
@@ -180,27 +256,3 @@ def _calibrate_batchnorm(model: keras.Model, trunk: keras.Model, frame: int, siz
         norm.momentum = momentum
     for layer, rate in zip(dropouts, rates, strict=True):
         layer.rate = rate
-
-
-def weights_identity(name: str, weights: str) -> str:
-    """A name for these weights that changes when they do: a file's SHA-256, or the fixed source of the others.
-
-    Keras pins the hash of every ImageNet file that it downloads, so its version stands for them.
-    """
-    import importlib.metadata
-
-    if weights in ("imagenet", "none"):
-        version = importlib.metadata.version("keras")
-        return f"{weights}:{name}:keras-{version}" + (f":seed-{UNTRAINED_SEED}" if weights == "none" else "")
-    path = Path(weights)
-    if not path.is_file():
-        raise WeightsError(
-            f"weights file {path} of backbone {name} is not there: mend models.<row>.weights in params.yaml"
-        )
-    with path.open("rb") as file:
-        return f"file:{name}:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-
-
-def weights_kind(weights: str) -> str:
-    """What to call the weights beside a result: imagenet, file, or untrained."""
-    return {"imagenet": "imagenet", "none": "untrained"}.get(weights, "file")

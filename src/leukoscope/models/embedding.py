@@ -14,9 +14,10 @@ import pandas as pd
 
 from leukoscope.atomic import new_folder, write_json
 from leukoscope.data.augment import Draw, apply_draw, draws_of
-from leukoscope.models.backbones import backbone, weights_identity, weights_kind
+from leukoscope.models.backbones import backbone, weights_identity
 from leukoscope.models.engine import PooledFeatures, converted_backbone, converted_layers
 from leukoscope.models.feature_store import FeatureStore, pass_name, vector_key
+from leukoscope.models.weights import weights_kind
 from leukoscope.progress import progress
 
 FEATURES_FILE = "features.npy"
@@ -40,7 +41,7 @@ def embed(
     K in the same order. Vectors that `store` remembers are not computed again.
     """
     backbone(row["backbone"])
-    identity = weights_identity(row["backbone"], row["weights"])
+    identity = weights_identity(row["backbone"], row["weights"], row["size"])
     kind = {"weights": identity, "frame": row["frame"], "size": row["size"]}
     passes = store / "features" / pass_name(kind)
     vectors = FeatureStore(passes / "vectors")
@@ -109,7 +110,7 @@ def reference_pack(row: Mapping[str, Any], packed: np.ndarray, folder: Path) -> 
     digest = hashlib.sha256()
     for start in range(0, len(packed), SHARD):
         digest.update(np.ascontiguousarray(packed[start : start + SHARD]).data)
-    identity = weights_identity(row["backbone"], row["weights"])
+    identity = weights_identity(row["backbone"], row["weights"], row["size"])
     about = {**row, "weights_identity": identity, "weights_kind": weights_kind(row["weights"])}
     with new_folder(folder) as part:
         write_json(part / ABOUT_FILE, {**about, "pictures_sha256": digest.hexdigest()})

@@ -1,0 +1,58 @@
+"""Which pretrained weights are on this machine, for every backbone of the table and every row of params.yaml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from leukoscope.config import ModelSettings, Params
+from leukoscope.models.backbones import BACKBONES, backbone
+from leukoscope.models.weights import keras_folder
+
+USUAL_SIZE = 224
+
+
+def weights_text(params: Params) -> str:
+    """Two tables for the terminal: ImageNet's files by backbone and input size, and what each row starts from.
+
+    A backbone that no row names is listed for inputs of 224 pixels. Raises ConfigError for a row of unknown backbone.
+    """
+    rows = params.rows()
+    sizes: dict[str, set[int]] = {name: set() for name in BACKBONES}
+    for row in rows.values():
+        backbone(row.backbone)
+        sizes[row.backbone].add(row.size)
+    files = [_file_line(name, size) for name in BACKBONES for size in sorted(sizes[name] or {USUAL_SIZE})]
+    starts = [[name, f"{row.backbone} at {row.size}", _start(row)] for name, row in rows.items()]
+    return "\n".join(
+        [
+            f"ImageNet weights, in {keras_folder()} where no other place is given. With `weights: imagenet` Keras or",
+            "KerasHub downloads what is not there; without a network, put the file there.",
+            "",
+            *_columns([["backbone", "input", "here", "file"], *files]),
+            "",
+            *_columns([["row of params.yaml", "backbone", "weights"], *starts]),
+        ]
+    )
+
+
+def _file_line(name: str, size: int) -> list[str]:
+    weights = BACKBONES[name].imagenet
+    place, found = weights.place(size), weights.found(size)
+    origin = f" ({weights.origin})" if weights.origin else ""
+    file = str(found) if found and found != place else f"{place.name}{origin}"
+    return [name, str(size), "yes" if found else "no", file]
+
+
+def _start(row: ModelSettings) -> str:
+    """What a row starts from, and whether it is on this machine."""
+    if row.weights == "none":
+        return "none: an untrained start"
+    if row.weights == "imagenet":
+        here = BACKBONES[row.backbone].imagenet.found(row.size)
+        return f"imagenet, {'here' if here else 'to be downloaded'}"
+    return f"{row.weights}, {'here' if Path(row.weights).is_file() else 'MISSING'}"
+
+
+def _columns(table: list[list[str]]) -> list[str]:
+    widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]
