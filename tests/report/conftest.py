@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from leukoscope.atomic import write_json
 from leukoscope.config import Params, Protocol
 from leukoscope.data.splits import make_splits
+from leukoscope.data.synthetic import fixed_cells
 from leukoscope.evaluation.decision import caveat, decide
 from leukoscope.evaluation.figures import Heading, write_figures
 from leukoscope.evaluation.results import summarise, write_tables
 from leukoscope.models.architecture import parameters
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 SUBJECTS = {"ALL": 14, "hem": 10}
 SKILL = {"modified_mobilenet": 1.0, "proposed_efficientnetb3": 1.5}
 
@@ -68,6 +72,7 @@ def make_images(seed: int = 3, per_subject: int = 12) -> pd.DataFrame:
     images = images.sort_values("image_id", ignore_index=True)
     images["label"] = images["label"].astype("Int8")
     images["group"] = images["subject"].replace("2", "1")
+    images["file"] = images["image_id"] + ".png"
     images["sha256"] = [hashlib.sha256(name.encode()).hexdigest() for name in images["image_id"]]
     images["duplicate_of"] = pd.Series(None, index=images.index, dtype="str")
     copy, first = images.index[images["subject"] == "2"][0], images.index[images["subject"] == "1"][0]
@@ -110,7 +115,8 @@ def write_result(
     predictions = simulate(images, split, SKILL.get(row, 0.8), knows_subjects=leaky)
     decided = decide(predictions, params.threshold, params.evaluate)
     decision = {
-        "row": row, "protocol": protocol, "identity": f"{row}-{protocol}", "mode": params.row(row).mode,
+        "row": row, "protocol": protocol, "settings": params.row(row).model_dump(mode="json"),
+        "identity": f"{row}-{protocol}", "mode": params.row(row).mode,
         "weights_kind": "untrained" if params.row(row).weights == "none" else "imagenet",
         "data": {"name": params.fetch.name, "kind": "synthetic", "hash": "d" * 64}, "training_images": {}, **decided,
         "layers": LAYERS, "parameters": parameters(LAYERS),
@@ -128,6 +134,18 @@ def write_result(
     write_figures(folder / "figures", Heading(row, protocol, caveat(decision)), predictions, history, metrics)
 
 
+def write_pictures(folder: Path, images: pd.DataFrame) -> None:
+    """A drawn cell of its class for every image."""
+    folder.mkdir(parents=True)
+    of_class = {}
+    for label, cell in zip((1, 0), fixed_cells(2, seed=1), strict=True):
+        content = io.BytesIO()
+        Image.fromarray(cell[125:325, 125:325]).save(content, format="PNG")
+        of_class[label] = content.getvalue()
+    for file, label in zip(images["file"], images["label"], strict=True):
+        (folder / file).write_bytes(of_class[label])
+
+
 def build_checkout(root: Path, params: Params, images: pd.DataFrame, kind: str = "synthetic") -> Path:
     """Everything that the stage report reads."""
     splits = make_splits(images, params.split, params.protocols)
@@ -138,6 +156,8 @@ def build_checkout(root: Path, params: Params, images: pd.DataFrame, kind: str =
     for row in params.models:
         for protocol in params.protocols:
             write_result(root, params, images, splits, row, protocol)
+    write_pictures(root / "data/raw/images", images)
+    shutil.copy(CHECKOUT / "dvc.yaml", root)
     (root / "reports/validation").mkdir(parents=True)
     copies = images[images["duplicate_of"].notna()]
     pairs = copies[["duplicate_of", "image_id"]].set_axis(["first", "second"], axis=1)

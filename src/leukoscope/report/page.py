@@ -14,11 +14,15 @@ from leukoscope.config import Params
 from leukoscope.evaluation.metrics import CLASSES
 from leukoscope.evaluation.protocols import PROTOCOLS
 from leukoscope.evaluation.results import FEW_EFFECTIVE_GROUPS
-from leukoscope.report import data_facts, paper_tables, wording
+from leukoscope.report import data_facts, earlier_work, paper_tables, wording
 from leukoscope.report.cautions import RESEARCH_ONLY, cautions
 from leukoscope.report.evidence import Estimate, Evidence, read_evidence
 from leukoscope.report.forest import Scale
+from leukoscope.report.model_drawing import draw_model
+from leukoscope.report.paper_tables import PROPOSED_ROW
 from leukoscope.report.pictures import drawn_figures
+from leukoscope.report.pipeline_drawing import draw_pipeline
+from leukoscope.report.samples import sample_cells
 from leukoscope.report.summary import summarise, write_plots
 from leukoscope.report.table_v import TABLE_V_FILE, table_rows, write_table_v
 
@@ -47,32 +51,64 @@ def _environment() -> Environment:
 
 
 def _context(evidence: Evidence) -> dict[str, Any]:
+    return _run(evidence) | _study(evidence) | _data(evidence) | _drawings(evidence)
+
+
+def _run(evidence: Evidence) -> dict[str, Any]:
+    """What was run, and what must be said of all of it."""
     rows = list(evidence.params.models)
+    machines = {result.timing["machine"] for result in evidence.results.values() if result.timing}
     return {
         "evidence": evidence,
         "style": (files("leukoscope.report") / "templates/page.css").read_text(encoding="utf-8"),
         "cautions": cautions(evidence.source["kind"], evidence.untrained, rows),
         "research_only": RESEARCH_ONLY,
+        "synthetic": evidence.source["kind"] == "synthetic",
         "rows": rows,
         "protocols": {protocol: PROTOCOLS[protocol] for protocol in evidence.protocols},
+        "honest": evidence.honest,
         "not_run": [protocol for protocol in PROTOCOLS if protocol not in evidence.protocols],
         "classes": list(CLASSES.values()),
         "few_groups": FEW_EFFECTIVE_GROUPS,
         "level": evidence.params.evaluate.level,
-        "honest": evidence.honest,
-        "synthetic": evidence.source["kind"] == "synthetic",
+        "machines": sorted(machines),
+        "outcome": promotion_sentence(evidence.registered),
+        "estimate": Estimate.of,
+    }
+
+
+def _study(evidence: Evidence) -> dict[str, Any]:
+    """The study's tables, and ours beside them."""
+    return {
         "table_rows": table_rows(evidence),
-        "machines": sorted({machine for result in evidence.results.values() if (machine := result.timing["machine"])}),
         "study": paper_tables,
+        "earlier": earlier_work,
         "nearest": paper_tables.nearest_matrix(paper_tables.PROPOSED),
+    }
+
+
+def _data(evidence: Evidence) -> dict[str, Any]:
+    """What the data are."""
+    return {
         "set_counts": data_facts.set_counts(evidence.images),
         "copies": data_facts.copies(evidence.images),
         "joined": data_facts.joined_subjects(evidence.images),
         "pairs": data_facts.read_pairs(evidence.root / "reports/validation/duplicates.csv"),
         "shown_pairs": SHOWN_PAIRS,
-        "outcome": promotion_sentence(evidence.registered),
+    }
+
+
+def _drawings(evidence: Evidence) -> dict[str, Any]:
+    """Everything that is drawn."""
+    frame = max(row.frame for row in evidence.params.rows().values())
+    drawn = {row.row: draw_model(row.basis) for row in table_rows(evidence) if row.basis}
+    return {
         "scale": Scale(evidence),
-        "estimate": Estimate.of,
+        "samples": sample_cells(evidence.images, evidence.root / "data/raw/images", frame),
+        "frame": frame,
+        "pipeline": draw_pipeline(evidence.root / "dvc.yaml"),
+        "models": drawn,
+        "shown_model": PROPOSED_ROW if PROPOSED_ROW in drawn else next(iter(drawn)),
         "figures": drawn_figures(evidence),
         "rows_of_figures": {row for row, _ in paper_tables.FIGURES},
     }

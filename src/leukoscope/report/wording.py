@@ -39,8 +39,8 @@ def millions(count: float) -> str:
 
 
 def epochs(of_folds: Sequence[int]) -> str:
-    """The median over folds and, where they differ, their range: 6 (4 to 9)."""
-    spread = f" ({min(of_folds)} to {max(of_folds)})" if min(of_folds) < max(of_folds) else ""
+    """The median over folds and, where they differ, their range: 6 (4–9)."""
+    spread = f" ({min(of_folds)}–{max(of_folds)})" if min(of_folds) < max(of_folds) else ""
     return f"{median(of_folds):g}{spread}"
 
 

@@ -1,0 +1,57 @@
+"""Figure 2's architecture: a row's own layers, from the picture to p(ALL), as the saved model has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from leukoscope.report.evidence import Result
+
+TITLES = {
+    "Max": "global max pooling",
+    "Mean": "global average pooling",
+    "BatchNormalization": "batch normalization",
+    "Rescaling": "input scaling",
+    "Flip": "red and blue swapped",
+    "Dense": "dense",
+    "Dropout": "dropout",
+}
+
+
+class LayerBox(NamedTuple):
+    """A line of the drawing: what it is, its settings, its output's shape, its weights, and how these came to be.
+
+    `state` is trained, frozen, or none where it has no weights.
+    """
+
+    title: str
+    detail: str
+    output: str
+    parameters: int
+    state: str
+
+
+def draw_model(result: Result) -> list[LayerBox]:
+    """The lines from a raw picture to p(ALL). Layers, shapes and weights are those that decision.json tells."""
+    settings = result.decision["settings"]
+    size, folds = settings["size"], len(result.decision["folds"])
+    frame = f"centre {settings['frame']} pixels" + ("" if settings["frame"] == size else f", resized to {size}")
+    last = "of two sigmoids: ALL over the sum of both" + (f"; mean of {folds} folds' models" if folds > 1 else "")
+    return [
+        LayerBox("picture", "RGB, 0 to 255, native optics", "any size", 0, "none"),
+        LayerBox("frame", frame, _shape([size, size, 3]), 0, "none"),
+        *(_layer(layer, settings["backbone"], result.decision["weights_kind"]) for layer in result.layers),
+        LayerBox("p(ALL)", last, "1", 0, "none"),
+    ]
+
+
+def _layer(layer: Mapping[str, Any], backbone: str, weights: str) -> LayerBox:
+    network = layer["layers"] > 1
+    title = backbone if network else TITLES.get(layer["kind"], layer["kind"])
+    detail = f"{layer['layers']} layers, weights: {weights}" if network else layer["detail"]
+    state = "none" if not layer["parameters"] else "trained" if layer["trainable"] else "frozen"
+    return LayerBox(title, detail, _shape(layer["output"]), layer["parameters"], state)
+
+
+def _shape(output: list[int]) -> str:
+    return " × ".join(map(str, output))
