@@ -35,7 +35,7 @@ def run(name: str, protocol: str) -> None:
         history.to_csv(folder / "history.csv", index=False)
         write_tables(predictions, folder)
         heading = Heading(name, inputs.protocol, caveat(decision))
-        write_figures(folder / "figures", heading, predictions, history, metrics)
+        write_figures(folder / "figures", heading, predictions, history, metrics, decision["folds"])
     tracking.log_evaluation(decision, metrics, results)
 
 

@@ -5,7 +5,7 @@ from sklearn import metrics as reference
 from leukoscope.config import Evaluate
 from leukoscope.errors import DataError
 from leukoscope.evaluation.bootstrap import resample
-from leukoscope.evaluation.comparison import compare_rows, leakage_gap, paired_auroc_gap
+from leukoscope.evaluation.comparison import accuracy_gap, compare_rows, leakage_gap, paired_auroc_gap
 from leukoscope.evaluation.predictions import labels_and_scores, side_of
 from leukoscope.evaluation.resampled import auroc_resamples
 
@@ -134,3 +134,17 @@ def test_rows_that_do_not_differ_seldom_seem_to(make_predictions):
         pairs = compare_rows(rows_of_skill(made, 0, 0, 0, 0, seed=family), settings)
         shown += min(pair["p_corrected"] for pair in pairs) < 0.05
     assert shown <= 2
+
+
+def test_the_gap_in_accuracy_is_that_of_the_two_and_pairing_narrows_its_interval(predictions, settings):
+    rows = rows_of_skill(predictions, 0.3, 0)
+    gap = accuracy_gap(rows, settings)
+    for name, key in (("row_0", "accuracy_a"), ("row_1", "accuracy_b")):
+        test = rows[name][rows[name]["side"] == "test"]
+        assert gap[key] == pytest.approx(((test["p_all"] > 0.5) == test["label"]).mean())
+    assert gap["gap"] == pytest.approx(gap["accuracy_a"] - gap["accuracy_b"])
+    assert gap["gap_low"] <= gap["gap"] <= gap["gap_high"]
+    swapped = accuracy_gap(dict(reversed(rows.items())), settings)
+    assert (swapped["gap_low"], swapped["gap_high"]) == pytest.approx((-gap["gap_high"], -gap["gap_low"]), abs=1e-9)
+    same = accuracy_gap({"row": predictions, "copy": predictions.copy()}, settings)
+    assert (same["gap"], same["gap_low"], same["gap_high"]) == (0, 0, 0)

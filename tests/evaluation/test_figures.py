@@ -34,9 +34,9 @@ def summary(predictions, folds, images, settings):
 
 
 @pytest.fixture(scope="module")
-def folder(predictions, summary, tmp_path_factory):
+def folder(predictions, summary, folds, tmp_path_factory):
     folder = tmp_path_factory.mktemp("figures")
-    write_figures(folder, HEADING, predictions, training_history(), summary)
+    write_figures(folder, HEADING, predictions, training_history(), summary, folds)
     return folder
 
 
@@ -53,9 +53,9 @@ def test_a_figure_is_not_blank_and_nothing_runs_over_its_edge(folder, name):
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 20
 
 
-def test_the_same_result_gives_the_same_bytes(folder, predictions, summary, tmp_path):
+def test_the_same_result_gives_the_same_bytes(folder, predictions, summary, folds, tmp_path):
     with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "pink"}):  # as a matplotlibrc might say
-        write_figures(tmp_path, HEADING, predictions.sample(frac=1, random_state=1), training_history(), summary)
+        write_figures(tmp_path, HEADING, predictions.sample(frac=1, random_state=1), training_history(), summary, folds)
     first, second = (
         {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in place.iterdir()}
         for place in (folder, tmp_path)
@@ -67,27 +67,27 @@ def test_a_figure_names_no_version_and_no_date(folder):
     assert not {"Software", "Creation Time", "Date"} & set(Image.open(folder / "roc.png").info)
 
 
-def every_figure(heading, predictions, history, summary):
+def every_figure(heading, predictions, history, summary, folds):
     return {
         "confusion": figures.confusion_figure(heading, summary["test"]),
         "accuracy": figures.accuracy_figure(heading, history),
         "loss": figures.loss_figure(heading, history),
         "roc": figures.roc_figure(heading, predictions, summary["test"]),
         "subjects": figures.subjects_figure(heading, subject_table(predictions)),
-        "calibration": figures.calibration_figure(heading, predictions, summary["test"]),
+        "calibration": figures.calibration_figure(heading, predictions, summary["test"], folds),
     }
 
 
-def test_every_figure_says_its_row_its_protocol_and_what_its_cells_are(predictions, summary):
-    for figure in every_figure(HEADING, predictions, training_history(), summary).values():
+def test_every_figure_says_its_row_its_protocol_and_what_its_cells_are(predictions, summary, folds):
+    for figure in every_figure(HEADING, predictions, training_history(), summary, folds).values():
         title = figure.get_suptitle()
         assert "proposed_efficientnetb3" in title
         assert "split by image: leaky" in title
         assert "synthetic cells" in figure.get_supxlabel()
 
 
-def test_a_figure_without_a_note_has_none(predictions, summary):
-    for figure in every_figure(Heading("row", "subject"), predictions, training_history(), summary).values():
+def test_a_figure_without_a_note_has_none(predictions, summary, folds):
+    for figure in every_figure(Heading("row", "subject"), predictions, training_history(), summary, folds).values():
         assert figure.get_suptitle() == "row\nunseen subjects"
         assert figure.get_supxlabel() == ""
 
@@ -111,6 +111,19 @@ def test_the_mean_line_ends_where_the_first_fold_does():
     bold = [line for line in figure.axes[0].lines if line.get_linewidth() > 2]
     assert [list(line.get_xdata()) for line in bold] == [[1, 2, 3, 4]] * 2
     assert len(figure.axes[0].lines) == 2 * (3 + 1)
+
+
+def test_calibration_is_drawn_before_and_after_scaling(predictions, summary, folds):
+    figure = figures.calibration_figure(HEADING, predictions, summary["test"], folds)
+    upper, lower = figure.axes
+    assert [text.get_text() for text in upper.get_legend().get_texts()] == ["perfect", "as it is", "after scaling"]
+    before, after = (points.get_offsets() for points in upper.collections)
+    assert not np.allclose(before[: len(after), 0], after[: len(before), 0])
+    drawn = sum(bar.get_height() for bar in lower.containers[0])
+    assert drawn == len(predictions[predictions["side"] == "test"])
+    calibration = summary["test"]["calibration"]
+    for of in calibration.values():
+        assert f"{of['ece']:.3f}" in upper.get_title(loc="left")
 
 
 @pytest.mark.parametrize("epochs", [(1,), (2, 1, 1)])

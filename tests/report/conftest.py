@@ -131,7 +131,8 @@ def write_result(
     predictions.to_parquet(folder / "predictions.parquet", index=False)
     history.to_csv(folder / "history.csv", index=False)
     write_tables(predictions, folder)
-    write_figures(folder / "figures", Heading(row, protocol, caveat(decision)), predictions, history, metrics)
+    heading = Heading(row, protocol, caveat(decision))
+    write_figures(folder / "figures", heading, predictions, history, metrics, decided["folds"])
 
 
 def write_pictures(folder: Path, images: pd.DataFrame) -> None:

@@ -17,9 +17,9 @@ from scipy.stats import chi2
 from leukoscope.config import Evaluate
 from leukoscope.errors import DataError
 from leukoscope.evaluation.bootstrap import Floats, Resamples, resample, small_sample_factor
-from leukoscope.evaluation.metrics import METRICS, UNDEFINED, Labels, Scores, plain
+from leukoscope.evaluation.metrics import METRICS, UNDEFINED, Labels, Scores, called_all, plain
 from leukoscope.evaluation.predictions import labels_and_scores, side_of
-from leukoscope.evaluation.resampled import auroc_resamples
+from leukoscope.evaluation.resampled import auroc_resamples, count_resamples
 
 
 def paired_auroc_gap(y: Labels, p_a: Scores, p_b: Scores, groups: ArrayLike, settings: Evaluate) -> dict[str, Any]:
@@ -44,6 +44,25 @@ def _gap(a: float | None, b: float | None, drawn: Floats, resamples: Resamples) 
         "interval_reason": resamples.reason,
         "undefined": {"gap": UNDEFINED["auroc"]} if gap is None else {},
     }
+
+
+def accuracy_gap(predictions_by_row: Mapping[str, pd.DataFrame], settings: Evaluate) -> dict[str, Any]:
+    """Test accuracy at p > 0.5 of the first of two rows less that of the second, paired over shared resamples.
+
+    Keys: accuracy_a, accuracy_b, gap, gap_low, gap_high, interval_reason. Raises DataError unless both tested the same
+    images in the same folds.
+    """
+    tested = {row: side_of(predictions, "test") for row, predictions in predictions_by_row.items()}
+    first = _same_images(tested)
+    y, _ = labels_and_scores(first)
+    calls = [called_all(labels_and_scores(rows)[1]) for rows in tested.values()]
+    resamples = resample(y, first["group"], settings)
+    drawn_a, drawn_b = (count_resamples(y, called, resamples)["accuracy"] for called in calls)
+    low, high = resamples.interval(drawn_a - drawn_b)
+    a, b = (float(np.mean(y == called)) for called in calls)
+    found = {"accuracy_a": a, "accuracy_b": b, "gap": a - b, "gap_low": low, "gap_high": high}
+    gap: dict[str, Any] = plain({**found, "interval_reason": resamples.reason})
+    return gap
 
 
 def leakage_gap(leaky: pd.DataFrame, honest: pd.DataFrame, settings: Evaluate) -> dict[str, Any]:

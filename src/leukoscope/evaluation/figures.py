@@ -22,18 +22,20 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
 from leukoscope import atomic
 from leukoscope.config import Protocol
-from leukoscope.evaluation.metrics import CLASSES, ECE_BINS, calibration_bin
+from leukoscope.evaluation.metrics import CLASSES, ECE_BINS, Labels, Scores, calibration_bin
 from leukoscope.evaluation.predictions import labels_and_scores, side_of
 from leukoscope.evaluation.protocols import PROTOCOLS
-from leukoscope.evaluation.results import subject_table
+from leukoscope.evaluation.results import scaled_scores, subject_table
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#5F6368"
 CLASS_COLOURS = {"ALL": ORANGE, "hem": BLUE}
 CLASS_MARKERS = {"ALL": "o", "hem": "s"}
+HISTOGRAM_BINS = 25
 DOT: Any = {"alpha": 0.85, "edgecolor": "white", "linewidth": 0.6, "clip_on": False, "zorder": 3}
 STYLE: Any = {
     **{key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"},
@@ -230,33 +232,53 @@ def subjects_figure(figure: Figure, subjects: pd.DataFrame) -> str:
 
 
 @_figure(5.2, 5.8)
-def calibration_figure(figure: Figure, predictions: pd.DataFrame, side: Mapping[str, Any]) -> str:
-    """The share of ALL against mean p in 15 bins of the pooled test predictions, over the bins' counts."""
-    y, p = labels_and_scores(side_of(predictions, "test"))
+def calibration_figure(
+    figure: Figure, predictions: pd.DataFrame, side: Mapping[str, Any], folds: Mapping[str, Mapping[str, Any]]
+) -> str:
+    """The share of ALL against mean p of the pooled test predictions, as they are and after scaling, over p's counts.
+
+    A dot is one of 15 bins that hold equally many images; `folds` is decision.json's, with each fold's scaling.
+    """
+    rows = side_of(predictions, "test")
+    y, p = labels_and_scores(rows)
+    scaled = scaled_scores(rows, folds)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
+    upper.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=(0, (4, 3)), label="perfect")
+    for label, scores, colour, marker in (("as it is", p, BLUE, "o"), ("after scaling", scaled, GREEN, "s")):
+        mean_p, share = _reliability(y, scores)
+        upper.plot(mean_p, share, color=colour, linewidth=1.2, alpha=0.6)
+        upper.scatter(mean_p, share, color=colour, marker=marker, s=36, zorder=3, clip_on=False, label=label)
+    upper.set(ylabel="share that is ALL", ylim=(-0.02, 1.02), xlim=(-0.01, 1.01))
+    upper.legend(loc="upper left")
+    edges = np.linspace(0, 1, HISTOGRAM_BINS + 1)
+    lower.hist(p, edges, color=BLUE, alpha=0.35)
+    lower.hist(scaled, edges, histtype="step", color=GREEN, linewidth=1.2)
+    lower.set(xlabel="p(ALL)", ylabel="images")
+    lower.yaxis.set_major_locator(MaxNLocator(nbins=2, integer=True))
+    before, after = side["calibration"]["raw"], side["calibration"]["scaled"]
+    return f"calibration error {before['ece']:.3f}, after scaling {after['ece']:.3f}"
+
+
+def _reliability(y: Labels, p: Scores) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The mean p and the share of ALL of each bin that holds any image."""
     bins = calibration_bin(p)
     count = np.bincount(bins, minlength=ECE_BINS)
     filled = count > 0
-    mean_p = np.bincount(bins, weights=p, minlength=ECE_BINS)[filled] / count[filled]
-    share = np.bincount(bins, weights=y, minlength=ECE_BINS)[filled] / count[filled]
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
-    upper.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=(0, (4, 3)), label="perfect")
-    upper.plot(mean_p, share, color=BLUE, linewidth=1.2, alpha=0.6)
-    upper.scatter(mean_p, share, color=BLUE, s=36, zorder=3, clip_on=False, label="test")
-    upper.set(ylabel="share that is ALL", ylim=(-0.02, 1.02), xlim=(-0.01, 1.01))
-    upper.legend(loc="upper left")
-    edges = np.linspace(0, 1, ECE_BINS + 1)
-    lower.bar(edges[:-1], count, width=1 / ECE_BINS, align="edge", color=BLUE, alpha=0.45, edgecolor="white")
-    lower.set(xlabel="p(ALL)", ylabel="images")
-    lower.yaxis.set_major_locator(MaxNLocator(nbins=2, integer=True))
-    return f"calibration error {side['ece']:.3f}, Brier score {side['brier']:.3f}"
+    mean_p, share = (np.bincount(bins, weights=of, minlength=ECE_BINS)[filled] / count[filled] for of in (p, y))
+    return mean_p, share
 
 
 def write_figures(
-    folder: Path, heading: Heading, predictions: pd.DataFrame, history: pd.DataFrame, summary: Mapping[str, Any]
+    folder: Path,
+    heading: Heading,
+    predictions: pd.DataFrame,
+    history: pd.DataFrame,
+    summary: Mapping[str, Any],
+    folds: Mapping[str, Mapping[str, Any]],
 ) -> None:
     """Write confusion, accuracy, loss, roc, subjects and calibration .png into `folder`.
 
-    `history` is history.csv, `summary` what `results.summarise` made of the same predictions.
+    `history` is history.csv, `summary` what `results.summarise` made of the same predictions, `folds` decision.json's.
     """
     test = summary["test"]
     drawn = {
@@ -265,7 +287,7 @@ def write_figures(
         "loss": loss_figure(heading, history),
         "roc": roc_figure(heading, predictions, test),
         "subjects": subjects_figure(heading, subject_table(predictions)),
-        "calibration": calibration_figure(heading, predictions, test),
+        "calibration": calibration_figure(heading, predictions, test, folds),
     }
     for name, figure in drawn.items():
         save(figure, folder / f"{name}.png")

@@ -110,6 +110,13 @@ def _of_each_row(rows: pd.DataFrame, folds: Folds, decided: Callable[[Mapping[st
     return np.array([of_fold[fold] for fold in rows["fold"]], dtype=np.float64)
 
 
+def scaled_scores(rows: pd.DataFrame, folds: Folds) -> Scores:
+    """p of prediction rows after the two-parameter scaling that each fold's validation side decided."""
+    slope = _of_each_row(rows, folds, lambda point: point["calibration"]["slope"])
+    intercept = _of_each_row(rows, folds, lambda point: point["calibration"]["intercept"])
+    return rescaled(labels_and_scores(rows)[1], slope, intercept)
+
+
 def _fold_aurocs(rows: pd.DataFrame) -> tuple[list[float], list[int]]:
     """The area of each fold that has both classes, and its number of pairs."""
     areas, pairs = [], []
@@ -175,15 +182,13 @@ def _side(rows: pd.DataFrame, folds: Folds, prevalence: Mapping[int, float], set
         "auprc": auprc_drawn,
         "brier_skill": brier_skill_drawn,
     }
-    slope = _of_each_row(rows, folds, lambda point: point["calibration"]["slope"])
-    intercept = _of_each_row(rows, folds, lambda point: point["calibration"]["intercept"])
     return _estimates(values, drawn, resamples) | {
         "auroc_within_folds": float(np.average(fold_areas, weights=fold_pairs)) if fold_areas else None,
         "sensitivity_at_specificity": _sensitivity_at_specificity(y, p, sensitivity_drawn, resamples),
         "brier_prevalence": brier_prevalence,
         "calibration": {
             "raw": _calibration(y, p, resamples),
-            "scaled": _calibration(y, rescaled(p, slope, intercept), resamples),
+            "scaled": _calibration(y, scaled_scores(rows, folds), resamples),
         },
         "confusion": confusion(y, called_all(p)),
         "at_threshold": _at_threshold(rows, y, p, folds, resamples),
