@@ -20,6 +20,7 @@ from leukoscope.errors import DataError
 from leukoscope.evaluation.baseline import baseline_area
 from leukoscope.evaluation.comparison import leakage_gap
 from leukoscope.evaluation.protocols import PROTOCOLS
+from leukoscope.report.area_model import area_metrics
 from leukoscope.report.no_skill import no_skill
 
 
@@ -103,6 +104,16 @@ class Result:
         """Test sensitivity or specificity at the threshold that the validation side chose."""
         return Estimate.of(self.test["at_threshold"], name, self.test["interval_reason"])
 
+    @property
+    def over_area(self) -> Estimate:
+        """AUROC less that of cell area alone, on the same images."""
+        return Estimate.of(self.test["over_area"], "gap")
+
+    @property
+    def not_above_area(self) -> bool:
+        """Whether the interval of `over_area` reaches 0 or below, or there is none: no more than a ruler shows."""
+        return self.over_area.low is None or self.over_area.low <= 0
+
     def history(self) -> pd.DataFrame:
         """history.csv: one row for each fold and epoch."""
         return pd.read_csv(self.folder / "history.csv")
@@ -178,6 +189,16 @@ class Evidence:
             }
             for protocol in self.protocols
         }
+
+    @cached_property
+    def area_alone(self) -> dict[Protocol, Result]:
+        """Cell area as a row, for each protocol: no probability, but it ranks, and calls at thresholds from val."""
+        results = {}
+        for protocol in self.protocols:
+            larger = self.baselines[protocol]["cell_area"]["larger_is_all"]
+            metrics = area_metrics(self.images, self.split(protocol), larger, self.params)
+            results[protocol] = Result("cell area alone", protocol, metrics, {}, {}, self.root)
+        return results
 
     @cached_property
     def leaks(self) -> dict[Protocol, dict[str, int]]:

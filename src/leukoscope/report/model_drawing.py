@@ -21,7 +21,7 @@ TITLES = {
 class LayerBox(NamedTuple):
     """A line of the drawing: what it is, its settings, its output's shape, its weights, and how these came to be.
 
-    `state` is trained, frozen, or none where it has no weights.
+    `state` is trained, frozen, or unweighted where it has no weights.
     """
 
     title: str
@@ -38,10 +38,10 @@ def draw_model(result: Result) -> list[LayerBox]:
     frame = f"centre {settings['frame']} pixels" + ("" if settings["frame"] == size else f", resized to {size}")
     last = "of two sigmoids: ALL over the sum of both" + (f"; mean of {folds} folds' models" if folds > 1 else "")
     return [
-        LayerBox("picture", "RGB, 0 to 255, native optics", "any size", 0, "none"),
-        LayerBox("frame", frame, _shape([size, size, 3]), 0, "none"),
+        LayerBox("picture", "RGB, 0 to 255, native optics", "any size", 0, "unweighted"),
+        LayerBox("frame", frame, _shape([size, size, 3]), 0, "unweighted"),
         *(_layer(layer, settings["backbone"], result.decision["weights_kind"]) for layer in result.layers),
-        LayerBox("p(ALL)", last, "1", 0, "none"),
+        LayerBox("p(ALL)", last, "1", 0, "unweighted"),
     ]
 
 
@@ -49,7 +49,7 @@ def _layer(layer: Mapping[str, Any], backbone: str, weights: str) -> LayerBox:
     network = layer["layers"] > 1
     title = backbone if network else TITLES.get(layer["kind"], layer["kind"])
     detail = f"{layer['layers']} layers, weights: {weights}" if network else layer["detail"]
-    state = "none" if not layer["parameters"] else "trained" if layer["trainable"] else "frozen"
+    state = "unweighted" if not layer["parameters"] else "trained" if layer["trainable"] else "frozen"
     return LayerBox(title, detail, _shape(layer["output"]), layer["parameters"], state)
 
 

@@ -10,16 +10,17 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from leukoscope.atomic import new_file, write_json
-from leukoscope.config import Params
+from leukoscope.config import Params, Protocol
 from leukoscope.evaluation.metrics import CLASSES
 from leukoscope.evaluation.protocols import PROTOCOLS
 from leukoscope.evaluation.results import FEW_EFFECTIVE_GROUPS
-from leukoscope.report import data_facts, earlier_work, paper_tables, wording
+from leukoscope.report import data_facts, earlier_work, metric_tables, paper_tables, wording
 from leukoscope.report.cautions import RESEARCH_ONLY, cautions
+from leukoscope.report.comparisons import COMPARISONS_FILE, against_best, compared, regularizer_claims
 from leukoscope.report.evidence import Estimate, Evidence, read_evidence
 from leukoscope.report.forest import Scale
 from leukoscope.report.model_drawing import draw_model
-from leukoscope.report.paper_tables import PROPOSED_ROW
+from leukoscope.report.paper_tables import PROPOSED_ROW, UNREGULARIZED_ROW
 from leukoscope.report.pictures import drawn_figures
 from leukoscope.report.pipeline_drawing import draw_pipeline
 from leukoscope.report.samples import sample_cells
@@ -50,8 +51,8 @@ def _environment() -> Environment:
     return environment
 
 
-def _context(evidence: Evidence) -> dict[str, Any]:
-    return _run(evidence) | _study(evidence) | _data(evidence) | _drawings(evidence)
+def _context(evidence: Evidence, pairs: Mapping[Protocol, list[dict[str, Any]]]) -> dict[str, Any]:
+    return _run(evidence) | _study(evidence) | _measured(evidence, pairs) | _data(evidence) | _drawings(evidence)
 
 
 def _run(evidence: Evidence) -> dict[str, Any]:
@@ -87,6 +88,19 @@ def _study(evidence: Evidence) -> dict[str, Any]:
     }
 
 
+def _measured(evidence: Evidence, pairs: Mapping[Protocol, list[dict[str, Any]]]) -> dict[str, Any]:
+    """Rows against rows, and every measure."""
+    printed = {row.row: row.accuracy for row in paper_tables.TABLE_V}
+    return {
+        "claims": regularizer_claims(evidence, pairs),
+        "claimed": {"with": printed[PROPOSED_ROW], "without": printed[UNREGULARIZED_ROW]},
+        "ranked": {protocol: against_best(evidence, pairs[protocol], protocol) for protocol in evidence.protocols},
+        "pairs_of": pairs,
+        "metric_tables": metric_tables.TABLES,
+        "over_area": metric_tables.OVER_AREA,
+    }
+
+
 def _data(evidence: Evidence) -> dict[str, Any]:
     """What the data are."""
     return {
@@ -115,15 +129,17 @@ def _drawings(evidence: Evidence) -> dict[str, Any]:
 
 
 def write_report(params: Params, root: Path = Path()) -> None:
-    """Write index.html, summary.json, table_v.csv and plots/ in reports/ below `root`, the checkout.
+    """Write index.html, summary.json, comparisons.json, table_v.csv and plots/ in reports/ below `root`, the checkout.
 
     The same inputs give the same bytes. Raises DataError if a row or protocol of params.yaml has no result.
     """
     evidence = read_evidence(params, root)
-    page = _environment().get_template("page.html.j2").render(_context(evidence))
+    pairs = compared(evidence)
+    page = _environment().get_template("page.html.j2").render(_context(evidence, pairs))
     reports = root / "reports"
     write_plots(evidence, reports / "plots")
     write_json(reports / "summary.json", summarise(evidence))
+    write_json(reports / COMPARISONS_FILE, pairs)
     write_table_v(evidence, reports / TABLE_V_FILE)
     with new_file(reports / "index.html") as part:
         part.write_text(page, encoding="utf-8", newline="\n")

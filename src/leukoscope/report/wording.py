@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
+from markupsafe import Markup
+
 NOT_DEFINED = "not defined"
 
 
 def share(value: float | None) -> str:
-    """An area or a share, as 0.853."""
-    return NOT_DEFINED if value is None else f"{value:.3f}"
+    """An area, a share or a slope, as 0.853, with a proper minus sign."""
+    return NOT_DEFINED if value is None else f"{value:.3f}".replace("-", "−")
 
 
 def percent(value: float | None) -> str:
@@ -54,4 +56,9 @@ def p_value(value: float | None) -> str:
     return NOT_DEFINED if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-FUNCTIONS = (share, percent, hundredths, signed, signed_points, millions, epochs, seconds, p_value)
+def breakable(name: str) -> Markup:
+    """A row's name that a narrow column may break after an underscore."""
+    return Markup("_<wbr>").join(name.split("_"))
+
+
+FUNCTIONS = (breakable, share, percent, hundredths, signed, signed_points, millions, epochs, seconds, p_value)
