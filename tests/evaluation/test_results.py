@@ -6,7 +6,11 @@ import pytest
 from sklearn import metrics as reference
 
 from leukoscope import atomic
+from leukoscope.config import Evaluate
 from leukoscope.errors import DataError
+from leukoscope.evaluation.baseline import over_area
+from leukoscope.evaluation.calibration import slope_and_intercept
+from leukoscope.evaluation.metrics import METRICS, plain
 from leukoscope.evaluation.results import (
     ROC_POINTS,
     confusion_table,
@@ -70,6 +74,101 @@ def test_each_class_has_its_groups_and_its_spread_over_subjects(summary, predict
     assert 1 < found["n_groups_effective"] < 6
     assert summary["test"]["n_subjects"] == summary["test"]["n_groups"] == 14
     assert summary["test"]["indicative"]
+
+
+def test_every_figure_of_a_side_lies_in_its_interval(summary):
+    names = [name.removesuffix("_low") for name in summary["test"] if name.endswith("_low")]
+    assert {*METRICS, "auroc_fold_mean", "auroc_by_group", "brier_skill"} == set(names)
+    for of in (summary["test"], summary["test"]["at_threshold"], *summary["test"]["calibration"].values()):
+        for name in (key.removesuffix("_low") for key in of if key.endswith("_low")):
+            assert of[f"{name}_low"] < of[name] < of[f"{name}_high"], name
+
+
+@pytest.mark.parametrize("side", ["test", "val", "train"])
+def test_areas_are_pooled_by_fold_and_by_group(summary, predictions, side):
+    rows = of_side(predictions, side)
+    by_fold = [reference.roc_auc_score(fold["label"], fold["p_all"]) for _, fold in rows.groupby("fold")]
+    assert summary[side]["auroc_fold_mean"] == pytest.approx(np.mean(by_fold))
+    size = rows.groupby(["label", "group"])["p_all"].transform("size")
+    by_group = reference.roc_auc_score(rows["label"], rows["p_all"], sample_weight=1 / size)
+    assert summary[side]["auroc_by_group"] == pytest.approx(by_group)
+    assert summary[side]["auprc"] == pytest.approx(reference.average_precision_score(rows["label"], rows["p_all"]))
+
+
+def test_the_sensitivity_at_a_specificity_is_read_off_the_sides_own_curve(summary, predictions):
+    rows = of_side(predictions, "test")
+    fpr, tpr, _ = reference.roc_curve(rows["label"], rows["p_all"], drop_intermediate=False)
+    found = summary["test"]["sensitivity_at_specificity"]
+    assert list(found) == ["0.90", "0.95"]
+    for specificity, of in found.items():
+        assert of["value"] == pytest.approx(tpr[1 - fpr >= float(specificity)].max())
+        assert of["low"] < of["value"] < of["high"]
+    assert found["0.90"]["value"] > found["0.95"]["value"]
+
+
+def test_all_of_table_iv_is_there_at_the_chosen_threshold(summary, predictions, folds):
+    rows = of_side(predictions, "test")
+    called = rows["p_all"] > np.array([folds[str(fold)]["threshold"] for fold in rows["fold"]])
+    found = summary["test"]["at_threshold"]
+    assert found["accuracy"] == pytest.approx(reference.accuracy_score(rows["label"], called))
+    assert found["precision"] == pytest.approx(reference.precision_score(rows["label"], called))
+    assert found["recall"] == found["sensitivity"]
+    assert found["f1"] == pytest.approx(reference.f1_score(rows["label"], called))
+    assert found["weighted_f1"] == pytest.approx(reference.f1_score(rows["label"], called, average="weighted"))
+
+
+def test_the_brier_score_is_held_against_the_prevalence_of_each_folds_train_side(summary, predictions):
+    share = of_side(predictions, "train").groupby("fold")["label"].mean()
+    rows = of_side(predictions, "test")
+    forecast = rows["fold"].map(share)
+    test = summary["test"]
+    assert test["brier_prevalence"] == pytest.approx(np.mean((forecast - rows["label"]) ** 2))
+    assert test["brier_skill"] == pytest.approx(1 - test["brier"] / test["brier_prevalence"])
+    known = predictions.assign(p_all=predictions["fold"].map(share))
+    told = summarise(known, decided(0.5, 0.5, 0.5), images_of(known), Evaluate(bootstrap=100))["test"]
+    assert (told["brier_skill"], told["brier_skill_low"], told["brier_skill_high"]) == pytest.approx((0, 0, 0))
+
+
+def test_calibration_is_measured_before_and_after_each_folds_own_scaling(summary, predictions, folds):
+    rows = of_side(predictions, "test")
+    logit = np.log(rows["p_all"] / (1 - rows["p_all"]))
+    slope, intercept = (
+        np.array([folds[str(fold)]["calibration"][name] for fold in rows["fold"]]) for name in ("slope", "intercept")
+    )
+    scaled = 1 / (1 + np.exp(-(slope * logit.to_numpy() + intercept)))
+    found = summary["test"]["calibration"]
+    assert found["raw"]["brier"] == summary["test"]["brier"]
+    assert found["raw"]["ece"] == summary["test"]["ece"]
+    assert found["scaled"]["brier"] == pytest.approx(reference.brier_score_loss(rows["label"], scaled))
+    y = rows["label"].to_numpy()
+    for name, p in (("raw", rows["p_all"].to_numpy()), ("scaled", scaled)):
+        assert (found[name]["slope"], found[name]["intercept"]) == pytest.approx(slope_and_intercept(y, p))
+
+
+def test_classes_apart_have_no_slope_and_say_so(predictions, folds, images, settings):
+    apart = predictions.assign(p_all=(predictions["p_all"] + predictions["label"]) / 2)
+    found = summarise(apart, folds, images, settings)["test"]["calibration"]["raw"]
+    assert (found["slope"], found["slope_low"]) == (None, None)
+    assert found["undefined"] == {"slope": "the classes do not overlap"}
+
+
+def test_area_is_compared_on_the_test_side_alone(summary, predictions, images, settings):
+    assert summary["test"]["over_area"] == plain(over_area(predictions, images, settings))
+    assert "over_area" not in summary["val"] | summary["train"]
+
+
+@pytest.mark.parametrize(("groups", "indicative"), [(9, True), (10, False)])
+def test_fewer_than_ten_groups_of_a_class_are_indicative(settings, groups, indicative):
+    rows = [
+        {"image_id": f"{label}{group}", "subject": f"{label}{group}", "group": f"{label}{group}", "label": label}
+        for label, count in ((1, 15), (0, groups))
+        for group in range(count)
+    ]
+    table = pd.DataFrame(rows).merge(pd.DataFrame({"side": ["test", "val", "train"], "fold": 0}), how="cross")
+    table["p_all"] = np.random.default_rng(0).random(len(table))
+    found = summarise(table, decided(0.5), images_of(table), settings)["test"]
+    assert found["classes"]["hem"]["n_groups_effective"] == groups
+    assert found["indicative"] == indicative
 
 
 def test_the_area_within_folds_counts_each_pair_of_a_fold_once(summary, predictions):

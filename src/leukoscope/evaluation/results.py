@@ -88,7 +88,10 @@ def _estimates(values: Mapping[str, float | None], drawn: Mapping[str, Floats], 
     """Each value by name with its interval as name_low and name_high, and `undefined`: why a value is None."""
     content: dict[str, Any] = {}
     for name, value in values.items():
-        low, high = resamples.interval(drawn.get(name, np.empty(0)), _RESTS_ON.get(name, (1, 0)))
+        of_resamples = drawn.get(name, np.empty(0))
+        if name == "ece" and value is not None:  # resampled bins are noisier than the bins, so it grows: turn it round
+            of_resamples = np.maximum(2 * value - of_resamples, 0)
+        low, high = resamples.interval(of_resamples, _RESTS_ON.get(name, (1, 0)))
         content |= {name: value, f"{name}_low": low, f"{name}_high": high}
     return content | {"undefined": {name: UNDEFINED[name] for name, value in values.items() if value is None}}
 
