@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from leukoscope.config import Evaluate
+from leukoscope.config import Evaluate, Split
+from leukoscope.data.splits import make_splits
 from leukoscope.errors import DataError
 from leukoscope.evaluation.bootstrap import resample
 from leukoscope.evaluation.comparison import accuracy_gap, compare_rows, leakage_gap, paired_auroc_gap
@@ -32,6 +33,20 @@ def test_the_leakage_gap_is_over_the_images_that_both_protocols_test(predictions
 def test_the_leakage_gap_of_a_protocol_with_itself_is_nothing(predictions, settings):
     gap = leakage_gap(predictions, predictions, settings)
     assert (gap["gap"], gap["gap_low"], gap["gap_high"]) == (0, 0, 0)
+
+
+def test_single_splits_share_few_images_so_their_gap_says_that_it_has_no_interval(predictions, settings):
+    images = predictions.drop_duplicates("image_id")[["image_id", "subject", "group", "label"]]
+    images = images.assign(set="train", sha256=images["image_id"], duplicate_of=None)
+    splits = make_splits(images, Split(folds=1), ("subject", "image"))
+    said = images.assign(p_all=np.random.default_rng(0).random(len(images)))
+    leaky, honest = (
+        splits[splits["protocol"] == protocol].merge(said, on="image_id") for protocol in ("image", "subject")
+    )
+    gap = leakage_gap(leaky, honest, settings)
+    assert gap["n"] < 0.5 * (honest["side"] == "test").sum()
+    assert (gap["gap_low"], gap["gap_high"]) == (None, None)
+    assert "too few to resample" in gap["interval_reason"]
 
 
 def test_protocols_without_a_common_image_or_that_disagree_have_no_gap(predictions, settings):
