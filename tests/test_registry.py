@@ -289,10 +289,10 @@ def test_equal_rows_keep_the_order_of_the_parameters(checkout: Path) -> None:
         assert [candidate.row for candidate in ranked] == order
 
 
-def test_a_row_without_results_names_its_stage(checkout: Path) -> None:
+def test_a_row_without_results_names_its_file(checkout: Path) -> None:
     write_row(checkout, "a_row", skill=2)
     (checkout / "results/a_row-subject/metrics.json").unlink()
-    with pytest.raises(RegistryError, match="uv run dvc repro evaluate@a_row-subject"):
+    with pytest.raises(RegistryError, match=r"a_row-subject/metrics\.json is not there: run uv run dvc repro"):
         registered("a_row")
 
 

@@ -17,6 +17,7 @@ import yaml
 
 from leukoscope.atomic import write_json
 from leukoscope.config import Evaluate, ModelSettings, Params, Protocol, Threshold
+from leukoscope.ensembles import Member, decide_ensemble, fingerprint, mean_predictions, read_members
 from leukoscope.evaluation.decision import decide
 from leukoscope.evaluation.results import summarise, write_tables
 
@@ -107,6 +108,8 @@ def write_row(
         "mode": ROW.mode,
         "weights_identity": "none:mobilenetv2",
         "weights_kind": "untrained",
+        "parameters": {"total": 8, "trainable": 6},
+        "layers": [],
         "data": {"name": data, "kind": "synthetic", "hash": data_hash},
         "split_hash": split_hash,
         "identity": hashlib.sha256(f"{name} {protocol} {skill} {seed} {data_hash}".encode()).hexdigest(),
@@ -115,8 +118,27 @@ def write_row(
     }
     write_json(models / "decision.json", decision)
     write_json(results / "metrics.json", summarise(said, decided["folds"], images(), EVALUATE))
+    said.to_parquet(results / "predictions.parquet", index=False)
     write_tables(said, results)
     (results / "figures" / "roc.png").write_bytes(b"a figure")
+    return decision
+
+
+def members(root: Path, *rows: str, protocol: Protocol = "subject") -> list[Member]:
+    """Rows that `write_row` wrote, as an ensemble reads them."""
+    models, results = root / "models", root / "results"
+    listed = {row: fingerprint(models / f"{row}-{protocol}", results / f"{row}-{protocol}") for row in rows}
+    return read_members(listed, protocol, models, results)
+
+
+def write_ensemble(root: Path, name: str, *rows: str, protocol: Protocol = "subject") -> dict[str, Any]:
+    """Write the ensemble of rows that `write_row` wrote below `root`; return its decision."""
+    joined = members(root, *rows, protocol=protocol)
+    said = mean_predictions(name, joined)
+    decision = decide_ensemble(name, joined, said, Threshold(), EVALUATE)
+    write_json(root / "models" / f"{name}-{protocol}" / "decision.json", decision)
+    metrics = summarise(said, decision["folds"], images(), EVALUATE)
+    write_json(root / "results" / f"{name}-{protocol}" / "metrics.json", metrics)
     return decision
 
 

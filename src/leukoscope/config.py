@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from leukoscope.errors import ConfigError
 
@@ -123,6 +123,19 @@ class ModelSettings(Section):
     learning_rate: Positive = 0.003
 
 
+class Ensemble(Section):
+    """The mean of what some rows say, without training."""
+
+    members: tuple[str, ...] = Field(min_length=2, description="rows of `models`, each once")
+
+    @field_validator("members")
+    @classmethod
+    def _each_once(cls, members: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(members)) < len(members):
+            raise ValueError("a row is named twice: a mean takes each row once")
+        return members
+
+
 class Train(Section):
     """How every row is trained."""
 
@@ -166,18 +179,36 @@ class Params(Section):
     augment: Augment = Augment()
     model_defaults: dict[str, Any] = {}
     models: dict[str, dict[str, Any] | None] = Field(min_length=1)
+    ensembles: dict[str, Ensemble] = {}
     train: Train = Train()
     threshold: Threshold = Threshold()
     evaluate: Evaluate = Evaluate()
     register_: Register = Field(default=Register(), alias="register")
 
-    @field_validator("models")
+    @field_validator("models", "ensembles")
     @classmethod
-    def _names_that_make_stage_names(cls, models: dict[str, Any]) -> dict[str, Any]:
-        for name in models:
+    def _names_that_make_stage_names(cls, named: dict[str, Any]) -> dict[str, Any]:
+        for name in named:
             if not name.replace("_", "").isalnum():
-                raise ValueError(f"'{name}' cannot name a row: use letters, digits and underscores")
-        return models
+                raise ValueError(f"'{name}' cannot name a row or an ensemble: use letters, digits and underscores")
+        return named
+
+    @field_validator("ensembles")
+    @classmethod
+    def _of_rows(cls, ensembles: dict[str, Ensemble], others: ValidationInfo) -> dict[str, Ensemble]:
+        rows = others.data.get("models", {})
+        for name, ensemble in ensembles.items():
+            if name in rows:
+                raise ValueError(f"'{name}' is a row of models already: give the ensemble another name")
+            unknown = [member for member in ensemble.members if member not in rows]
+            if rows and unknown:
+                raise ValueError(f"{name} joins {unknown[0]}, which is no row of models: it has {', '.join(rows)}")
+        return ensembles
+
+    @property
+    def rows_and_ensembles(self) -> list[str]:
+        """The names of everything that has results: rows first, each in the order of params.yaml."""
+        return [*self.models, *self.ensembles]
 
     def row(self, name: str) -> ModelSettings:
         """The settings of row `name`, with `model_defaults` where it says nothing."""

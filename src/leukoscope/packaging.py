@@ -14,8 +14,10 @@ import numpy as np
 from leukoscope.atomic import write_json
 from leukoscope.config import ModelSettings
 from leukoscope.data.synthetic import fixed_cells
+from leukoscope.errors import RegistryError
 from leukoscope.evaluation.decision import caveat
 from leukoscope.mlflow_store import default_store, experiment_of, open_store
+from leukoscope.models.saved_folds import load_folds, read_decision
 from leukoscope.ranking import DECISION_FILE, Candidate
 from leukoscope.registry import find_version, model_name
 from leukoscope.tracking import COMMIT, DIGEST_LENGTH, about_tags, git_commit, run_of
@@ -46,11 +48,35 @@ def log_version(data_name: str, candidate: Candidate) -> tuple[str, bool]:
 
 def _model(candidate: Candidate) -> keras.Model:
     # TensorFlow takes seconds to import, and a version that is known already needs none of it.
-    from leukoscope.models.assembly import raw_model
-    from leukoscope.models.saved_folds import load_folds
+    from leukoscope.models.assembly import joined_model
 
-    row = ModelSettings(**candidate.decision["settings"])
-    return raw_model(row, list(load_folds(candidate.models).values()))
+    rows = _rows(candidate)
+    return joined_model(
+        {
+            decision["row"]: (ModelSettings(**decision["settings"]), list(load_folds(folder).values()))
+            for folder, decision in rows.items()
+        }
+    )
+
+
+def _rows(candidate: Candidate) -> dict[Path, dict[str, Any]]:
+    """The trained rows behind a candidate, by the folder of their folds' models: itself, or an ensemble's members.
+
+    Raises RegistryError for a member that is not the model that was joined.
+    """
+    if "members" not in candidate.decision:
+        return {candidate.models: candidate.decision}
+    rows = {}
+    for row, member in candidate.decision["members"].items():
+        folder = candidate.models.with_name(f"{row}-{candidate.decision['protocol']}")
+        decision = read_decision(folder)
+        if decision["identity"] != member["identity"]:
+            raise RegistryError(
+                f"{folder} was trained again after it joined {candidate.row}, which therefore cannot be registered: "
+                f"run uv run dvc repro"
+            )
+        rows[folder] = decision
+    return rows
 
 
 def decision_hash(decision: dict[str, Any]) -> str:
@@ -59,8 +85,10 @@ def decision_hash(decision: dict[str, Any]) -> str:
 
 
 def combination(decision: dict[str, Any]) -> str:
-    """How the folds' models become one."""
-    folds = len(decision["folds"])
+    """How the folds' models, and an ensemble's members, become one."""
+    folds, members = len(decision["folds"]), decision.get("members")
+    if members:
+        return f"mean of the rows {', '.join(members)}" + (f", each the mean of {folds} folds" if folds > 1 else "")
     if folds == 1:
         return "one model"
     return f"mean of {folds} " + ("fold heads on one backbone" if decision["mode"] == "frozen" else "finetuned models")

@@ -14,7 +14,7 @@ from leukoscope.errors import ConfigError, RegistryError
 from leukoscope.evaluation.baseline import baseline_area
 from leukoscope.mlflow_store import locked
 from leukoscope.packaging import log_version
-from leukoscope.ranking import Candidate, rank
+from leukoscope.ranking import Candidate, comparable, rank
 from leukoscope.registry import ChampionVersion
 
 
@@ -48,7 +48,7 @@ def register(
             f"params.yaml: register.protocol is {protocol}, which protocols ({', '.join(params.protocols)}) does not "
             f"name: add it there, or register under one of those"
         )
-    candidates = rank(results, models, list(params.models), protocol)
+    candidates = rank(results, models, params.rows_and_ensembles, protocol)
     first = candidates[0]
     if first.decision["data"]["name"] != data_name:
         raise RegistryError(
@@ -107,8 +107,12 @@ def area_alone(images: pd.DataFrame, splits: pd.DataFrame, side: str, settings: 
 
 
 def gate(candidate: Candidate, settings: config.Register, area: float | None) -> list[Verdict]:
-    """What any candidate must pass, whoever is champion: an honest protocol, sensitivity, and more than cell area."""
-    return [_honest(candidate), _sensitive(candidate, settings.min_sensitivity), _beyond_area(candidate, area)]
+    """What any candidate must pass, whoever is champion: an honest protocol, sensitivity, and more than cell area.
+
+    An ensemble must be worth more than its members besides.
+    """
+    verdicts = [_honest(candidate), _sensitive(candidate, settings.min_sensitivity), _beyond_area(candidate, area)]
+    return [*verdicts, _beyond_members(candidate)] if "members" in candidate.decision else verdicts
 
 
 def _honest(candidate: Candidate) -> Verdict:
@@ -139,6 +143,17 @@ def _beyond_area(candidate: Candidate, area: float | None) -> Verdict:
     return Verdict("better than cell area", passed, value, area, words)
 
 
+def _beyond_members(candidate: Candidate) -> Verdict:
+    """On val, also where test ranks: whether rows are joined must not be decided by what they are measured on."""
+    value = candidate.decision["val_auroc"]
+    of_members = {row: member["val_auroc"] for row, member in candidate.decision["members"].items()}
+    best = max(of_members, key=lambda row: of_members[row])
+    bound = of_members[best]
+    passed = value > bound
+    words = f"val AUROC {_shown(value)} is {'' if passed else 'not '}above {_shown(bound)} of its best member, {best}"
+    return Verdict("better than its members", passed, value, bound, words)
+
+
 def _shown(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.4f}"
 
@@ -152,7 +167,8 @@ def beats_champion(candidate: Candidate, champion: ChampionVersion | None) -> Ve
     if champion is None or champion.identity == candidate.decision["identity"]:
         return Verdict(name, True, value, None, "no other model is champion of this data set")
     tags = champion.tags
-    if (tags["data_hash"], tags["protocol"], tags["split_hash"]) != candidate.comparable:
+    measured_on = {"data": tags["data_hash"], "protocols": tags["protocol"], "splits": tags["split_hash"]}
+    if measured_on != comparable(candidate.decision):
         return Verdict(
             name,
             False,

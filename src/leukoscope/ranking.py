@@ -1,9 +1,9 @@
-"""Candidates for promotion: the rows of params.yaml under one protocol, best first, over one data set and one split."""
+"""Candidates for promotion: rows and ensembles under one protocol, best first, over one data set and one split."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ OUT_OF_FOLD = ("subject", "image")
 
 @dataclass(frozen=True)
 class Candidate:
-    """A trained and evaluated row: its decision.json, its metrics.json, and the folder of its folds' models."""
+    """A row or an ensemble with its decision.json, its metrics.json, and the folder of a row's folds' models."""
 
     decision: dict[str, Any]
     metrics: dict[str, Any]
@@ -26,7 +26,7 @@ class Candidate:
 
     @property
     def row(self) -> str:
-        """The row's name in params.yaml."""
+        """The row's or the ensemble's name in params.yaml."""
         return str(self.decision["row"])
 
     @property
@@ -53,41 +53,45 @@ class Candidate:
         value: float | None = self.measured["at_threshold"]["sensitivity"]
         return value
 
-    @property
-    def comparable(self) -> tuple[str, str, str]:
-        """What two models must share before one number may be set against another: data, protocol and split."""
-        return self.decision["data"]["hash"], self.decision["protocol"], self.decision["split_hash"]
+
+def comparable(decision: Mapping[str, Any]) -> dict[str, str]:
+    """What two models must share before one number may be set against another, by its name."""
+    return {"data": decision["data"]["hash"], "protocols": decision["protocol"], "splits": decision["split_hash"]}
 
 
-def rank(results: Path, models: Path, rows: Sequence[str], protocol: Protocol) -> list[Candidate]:
-    """The rows under `protocol`, highest AUROC on the ranking side first; ties keep the order of `rows`.
+def refuse_different_images(decisions: Mapping[str, Mapping[str, Any]], done: str) -> None:
+    """Raise RegistryError, with what was to be `done`, unless all named decisions are `comparable`."""
+    first, *others = decisions
+    for other in others:
+        for what, shared in comparable(decisions[first]).items():
+            if comparable(decisions[other])[what] != shared:
+                raise RegistryError(
+                    f"{other} and {first} are over different {what}, so they cannot be {done}: run uv run dvc repro"
+                )
 
-    Raises RegistryError where a row has no result, or where two rows were not over the same images and split.
+
+def rank(results: Path, models: Path, names: Sequence[str], protocol: Protocol) -> list[Candidate]:
+    """Rows and ensembles under `protocol`, highest AUROC on the ranking side first; ties keep the order of `names`.
+
+    Raises RegistryError where one has no result, or where two were not over the same images and split.
     """
-    candidates = [_candidate(results, models, row, protocol) for row in rows]
-    first = candidates[0]
-    for other in candidates[1:]:
-        if other.comparable != first.comparable:
-            what = "data" if other.comparable[0] != first.comparable[0] else "splits"
-            raise RegistryError(
-                f"{other.models} and {first.models} are over different {what}, so they cannot be ranked: "
-                f"run uv run dvc repro"
-            )
+    candidates = [_candidate(results, models, name, protocol) for name in names]
+    refuse_different_images({str(candidate.models): candidate.decision for candidate in candidates}, "ranked")
     return sorted(candidates, key=lambda candidate: -1.0 if candidate.auroc is None else candidate.auroc, reverse=True)
 
 
 def _candidate(results: Path, models: Path, row: str, protocol: Protocol) -> Candidate:
     name = f"{row}-{protocol}"
     return Candidate(
-        decision=_read(models / name / DECISION_FILE, f"train@{name}"),
-        metrics=_read(results / name / METRICS_FILE, f"evaluate@{name}"),
+        decision=_read(models / name / DECISION_FILE),
+        metrics=_read(results / name / METRICS_FILE),
         models=models / name,
     )
 
 
-def _read(path: Path, stage: str) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError:
-        raise RegistryError(f"{path} is not there: run uv run dvc repro {stage}") from None
+        raise RegistryError(f"{path} is not there: run uv run dvc repro") from None
     return content

@@ -1,4 +1,4 @@
-"""MLflow's runs: one for each row under each protocol, with a child run for each fold.
+"""MLflow's runs: one for each row and ensemble under each protocol, with a child run for each fold that is trained.
 
 Everything is logged explicitly. `metrics.json` is the truth and a run mirrors it: no id or time from here reaches an
 output of the pipeline.
@@ -35,8 +35,10 @@ DIGEST_LENGTH = 36  # the most that MLflow keeps of a data set's digest; the tag
 
 def about_tags(about: Mapping[str, Any]) -> dict[str, str]:
     """The tags that say what a model is, from `RowInputs.about` or decision.json."""
+    members = {"members": ", ".join(about["members"])} if "members" in about else {}
     return {
         "row": about["row"],
+        **members,
         "protocol": about["protocol"],
         "leaky": str(about["protocol"] in LEAKY_PROTOCOLS).lower(),
         "data_name": about["data"]["name"],

@@ -184,7 +184,7 @@ def test_a_row_without_a_result_is_refused_with_the_command_that_makes_it(
 ) -> None:
     root, params = copy_of(ran, tmp_path)
     (root / "results/modified_mobilenet-image/metrics.json").unlink()
-    with pytest.raises(DataError, match="dvc repro evaluate@modified_mobilenet-image"):
+    with pytest.raises(DataError, match=r"modified_mobilenet-image/metrics\.json is missing: run dvc repro"):
         write_report(params, root)
     assert not (root / "reports/index.html").exists()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -26,12 +27,12 @@ def decide(predictions: pd.DataFrame, threshold: Threshold, settings: Evaluate) 
     return {"folds": {str(fold): point(rows) for fold, rows in val.groupby("fold")}, "pooled": point(val)}
 
 
-def caveat(decision: dict[str, Any]) -> str:
+def caveat(decision: Mapping[str, Any]) -> str:
     """What a figure must say of its numbers: that cells are synthetic, or weights untrained; empty otherwise."""
     said = []
     if decision["data"]["kind"] == "synthetic":
         said.append("synthetic cells")
-    if decision["weights_kind"] == "untrained":
+    if "untrained" in decision["weights_kind"]:  # an ensemble's names all that its members have
         said.append("untrained backbone")
     return ", ".join(said)
 

@@ -272,22 +272,22 @@ def write_figures(
     folder: Path,
     heading: Heading,
     predictions: pd.DataFrame,
-    history: pd.DataFrame,
+    history: pd.DataFrame | None,
     summary: Mapping[str, Any],
     folds: Mapping[str, Mapping[str, Any]],
 ) -> None:
-    """Write confusion, accuracy, loss, roc, subjects and calibration .png into `folder`.
+    """Write confusion, roc, subjects and calibration .png into `folder`, and accuracy and loss .png of a `history`.
 
     `history` is history.csv, `summary` what `results.summarise` made of the same predictions, `folds` decision.json's.
     """
     test = summary["test"]
     drawn = {
         "confusion": confusion_figure(heading, test),
-        "accuracy": accuracy_figure(heading, history),
-        "loss": loss_figure(heading, history),
         "roc": roc_figure(heading, predictions, test),
         "subjects": subjects_figure(heading, subject_table(predictions)),
         "calibration": calibration_figure(heading, predictions, test, folds),
     }
+    if history is not None:
+        drawn |= {"accuracy": accuracy_figure(heading, history), "loss": loss_figure(heading, history)}
     for name, figure in drawn.items():
         save(figure, folder / f"{name}.png")

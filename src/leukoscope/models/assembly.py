@@ -5,7 +5,9 @@ Stock layers and keras.ops nodes only, so that a saved file loads in safe mode w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
+from itertools import count
 from typing import TYPE_CHECKING
 
 from leukoscope.config import ModelSettings
@@ -52,16 +54,47 @@ def raw_model(row: ModelSettings, folds: Sequence[keras.Model]) -> keras.Model:
     `folds` are what training saved: heads, which here share one backbone (frozen mode), or whole framed models
     (finetune mode).
     """
+    return joined_model({"row": (row, folds)})
+
+
+def joined_model(members: Mapping[str, tuple[ModelSettings, Sequence[keras.Model]]]) -> keras.Model:
+    """Raw pictures [n, height, width, 3] to p(ALL) [n, 1]: the mean over the members, each the mean over its folds.
+
+    A member is a row with what training saved of it. Members with one frame and size share the framed picture, and
+    frozen ones with the same backbone and weights besides share its branch.
+    """
     import keras
-    from keras import ops
 
     picture = keras.Input((None, None, 3), name="picture")
-    framed = frame_layers(picture, row.frame, row.size)
-    if row.mode == "frozen":
-        backbone = build_backbone(row.backbone, row.weights, row.frame, row.size)
-        inputs = pool(backbone(framed), row.pooling)
-    else:
-        inputs = framed
-    probabilities = [probability(fold(inputs)) for fold in folds]
-    mean = probabilities[0] if len(probabilities) == 1 else ops.mean(ops.stack(probabilities, axis=0), axis=0)
-    return keras.Model(picture, mean, name="leukoscope")
+
+    @cache
+    def framed(frame: int, size: int) -> keras.KerasTensor:
+        return frame_layers(picture, frame, size)
+
+    @cache
+    def feature_map(backbone: str, weights: str, frame: int, size: int) -> keras.KerasTensor:
+        name = f"{backbone}_{next(branch)}"
+        return _named(build_backbone(backbone, weights, frame, size), name)(framed(frame, size))
+
+    branch = count()
+    means = []
+    for name, (row, folds) in members.items():
+        if row.mode == "frozen":
+            inputs = pool(feature_map(row.backbone, row.weights, row.frame, row.size), row.pooling)
+        else:
+            inputs = framed(row.frame, row.size)
+        means.append(_mean([probability(_named(fold, f"{name}_{fold.name}")(inputs)) for fold in folds]))
+    return keras.Model(picture, _mean(means), name="leukoscope")
+
+
+def _named(model: keras.Model, name: str) -> keras.Model:
+    """The same layers under another name: within one model no two may be called alike."""
+    import keras
+
+    return keras.Model(model.inputs, model.outputs, name=name)
+
+
+def _mean(values: Sequence[keras.KerasTensor]) -> keras.KerasTensor:
+    from keras import ops
+
+    return values[0] if len(values) == 1 else ops.mean(ops.stack(values, axis=0), axis=0)

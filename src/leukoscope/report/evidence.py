@@ -1,6 +1,7 @@
 """Everything that the report speaks about, read from where the other stages left it, and nothing else.
 
-Only the rows and protocols that params.yaml names are read: what lies beside them in results/ is of another day.
+Only the rows, ensembles and protocols that params.yaml names are read: what lies beside them in results/ is of another
+day.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from leukoscope.evaluation.comparison import leakage_gap
 from leukoscope.evaluation.protocols import PROTOCOLS
 from leukoscope.report.area_model import area_metrics
 from leukoscope.report.no_skill import no_skill
+
+UNTIMED = {"seconds_per_epoch": None, "machine": None}
 
 
 class Estimate(NamedTuple):
@@ -47,9 +50,9 @@ class Estimate(NamedTuple):
 
 @dataclass(frozen=True)
 class Result:
-    """One row under one protocol: metrics.json, decision.json without its list of images, timing.json, results folder.
+    """A row or ensemble under one protocol: metrics.json, decision.json without its images, timing.json, its folder.
 
-    `timing` is empty where nothing was trained.
+    `timing` holds None where nothing was trained.
     """
 
     row: str
@@ -89,14 +92,16 @@ class Result:
     def differs(self) -> list[str]:
         """Why its number is no reproduction of the study's, whatever the split: a word or two for each reason."""
         reasons = {
-            "frozen backbone": self.decision["mode"] == "frozen",
-            "random weights": self.decision["weights_kind"] == "untrained",
+            "frozen backbone": "frozen" in self.decision["mode"],
+            "random weights": "untrained" in self.decision["weights_kind"],
             "synthetic cells": self.decision["data"]["kind"] == "synthetic",
         }
         return [reason for reason, holds in reasons.items() if holds]
 
     def best_epochs(self) -> list[int]:
-        """The epoch of the lowest validation loss in each fold, whose weights were kept."""
+        """The epoch of the lowest validation loss in each fold, whose weights were kept; none of an ensemble."""
+        if self.is_ensemble:
+            return []
         history = self.history()
         return [int(epoch) for epoch in history.loc[history.groupby("fold")["val_loss"].idxmin(), "epoch"]]
 
@@ -113,6 +118,11 @@ class Result:
     def not_above_area(self) -> bool:
         """Whether the interval of `over_area` reaches 0 or below, or there is none: no more than a ruler shows."""
         return self.over_area.low is None or self.over_area.low <= 0
+
+    @property
+    def is_ensemble(self) -> bool:
+        """Whether it is a mean of rows, which has no history of its own."""
+        return "members" in self.decision
 
     def history(self) -> pd.DataFrame:
         """history.csv: one row for each fold and epoch."""
@@ -152,21 +162,21 @@ class Evidence:
     @property
     def untrained(self) -> list[str]:
         """The rows whose backbone has random weights."""
-        rows = {result.row for result in self.results.values() if result.decision["weights_kind"] == "untrained"}
-        return [row for row in self.params.models if row in rows]
+        rows = {result.row for result in self.results.values() if "untrained" in result.decision["weights_kind"]}
+        return [row for row in self.params.rows_and_ensembles if row in rows]
 
     @property
     def frozen(self) -> list[str]:
         """The rows whose backbone was not trained on these cells."""
-        rows = {result.row for result in self.results.values() if result.decision["mode"] == "frozen"}
-        return [row for row in self.params.models if row in rows]
+        rows = {result.row for result in self.results.values() if "frozen" in result.decision["mode"]}
+        return [row for row in self.params.rows_and_ensembles if row in rows]
 
     @cached_property
     def gaps(self) -> dict[str, dict[str, Any]]:
         """Each row's AUROC(image) - AUROC(subject) on the same images; empty unless both protocols are asked for."""
         if not {"image", "subject"} <= set(self.params.protocols):
             return {}
-        return {row: self._gap(row) for row in self.params.models}
+        return {row: self._gap(row) for row in self.params.rows_and_ensembles}
 
     def _gap(self, row: str) -> dict[str, Any]:
         leaky, honest = (self.results[row, protocol].test_predictions() for protocol in ("image", "subject"))
@@ -226,10 +236,10 @@ def _read_json(path: Path, command: str) -> dict[str, Any]:
 def _read_result(root: Path, row: str, protocol: Protocol) -> Result:
     name = f"{row}-{protocol}"
     folder = root / "results" / name
-    metrics = _read_json(folder / "metrics.json", f"dvc repro evaluate@{name}")
-    decision = _read_json(root / "models" / name / "decision.json", f"dvc repro train@{name}")
+    metrics = _read_json(folder / "metrics.json", "dvc repro")
+    decision = _read_json(root / "models" / name / "decision.json", "dvc repro")
     decision.pop("training_images", None)
-    timing = _read_json(root / "models" / name / "timing.json", f"dvc repro train@{name}")
+    timing = UNTIMED if "members" in decision else _read_json(root / "models" / name / "timing.json", "dvc repro")
     return Result(row, protocol, metrics, decision, timing, folder)
 
 
@@ -250,7 +260,9 @@ def read_evidence(params: Params, root: Path = Path()) -> Evidence:
     are of different images.
     """
     results = {
-        (row, protocol): _read_result(root, row, protocol) for row in params.models for protocol in params.protocols
+        (row, protocol): _read_result(root, row, protocol)
+        for row in params.rows_and_ensembles
+        for protocol in params.protocols
     }
     registered = _read_json(root / "reports/registered.json", "dvc repro register")
     _refuse_mixed_data(list(results.values()), registered)

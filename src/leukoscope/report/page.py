@@ -57,7 +57,7 @@ def _context(evidence: Evidence, pairs: Mapping[Protocol, list[dict[str, Any]]])
 
 def _run(evidence: Evidence) -> dict[str, Any]:
     """What was run, and what must be said of all of it."""
-    rows = list(evidence.params.models)
+    rows = evidence.params.rows_and_ensembles
     machines = {result.timing["machine"] for result in evidence.results.values() if result.timing}
     return {
         "evidence": evidence,

@@ -25,6 +25,7 @@ FIGURE_TITLES = {
     "subjects": "accuracy of each test subject",
     "calibration": "calibration",
 }
+FIGURES_OF_TRAINING = ("accuracy", "loss")
 
 COLOURS = 64  # of a figure's palette: line drawings lose nothing that the eye sees and shrink to a third
 
@@ -56,6 +57,8 @@ def drawn_figures(evidence: Evidence) -> dict[tuple[str, Protocol], list[Drawn]]
     paths: list[Path] = []
     for (row, protocol), result in evidence.results.items():
         for name, title in FIGURE_TITLES.items():
+            if result.is_ensemble and name in FIGURES_OF_TRAINING:
+                continue
             number = paper_tables.FIGURES.get((row, name))
             caption = f"{row}, {PROTOCOLS[protocol].title}: {title}"
             captions.append(((row, protocol), f"As figure {number} of the study. {caption}" if number else caption))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from leukoscope.atomic import new_folder
+from leukoscope.config import Protocol
 from leukoscope.report.evidence import Evidence, Result
 from leukoscope.report.terminal import GAP
 
@@ -35,7 +36,7 @@ def summarise(evidence: Evidence) -> dict[str, dict[str, dict[str, float]]]:
     AUROC with its interval and accuracy at p > 0.5; sensitivity and specificity at the threshold chosen on val. The gap
     is AUROC(image) - AUROC(subject) with its interval. All in -1..1; what is not defined is left out.
     """
-    content: dict[str, dict[str, dict[str, float]]] = {row: {} for row in evidence.params.models}
+    content: dict[str, dict[str, dict[str, float]]] = {row: {} for row in evidence.params.rows_and_ensembles}
     for (row, protocol), result in evidence.results.items():
         content[row][protocol] = _without_none(_scalars(result))
     for row, gap in evidence.gaps.items():
@@ -46,29 +47,29 @@ def summarise(evidence: Evidence) -> dict[str, dict[str, dict[str, float]]]:
 
 def roc_curves(evidence: Evidence) -> pd.DataFrame:
     """The pooled test ROC curves of all rows: row, protocol, fpr, tpr."""
-    return _stacked(evidence, lambda result: result.roc()[["fpr", "tpr"]])
+    return _stacked(evidence.results, lambda result: result.roc()[["fpr", "tpr"]])
 
 
 def mean_history(evidence: Evidence) -> pd.DataFrame:
-    """Loss and accuracy per epoch, the mean over the `folds` that reached it: row, protocol, epoch, folds, ..."""
+    """Each row's loss and accuracy per epoch, the mean over the `folds` that reached it: row, protocol, epoch, ..."""
     curves = ["loss", "val_loss", "accuracy", "val_accuracy"]
 
     def mean(result: Result) -> pd.DataFrame:
         epochs = result.history().groupby("epoch")
         return epochs[curves].mean().assign(folds=epochs["fold"].nunique()).reset_index()
 
-    return _stacked(evidence, mean)
+    return _stacked({key: result for key, result in evidence.results.items() if not result.is_ensemble}, mean)
 
 
 def aurocs(evidence: Evidence) -> pd.DataFrame:
     """AUROC and its interval: row, protocol, auroc, auroc_low, auroc_high (empty where there is none)."""
     names = ["auroc", "auroc_low", "auroc_high"]
-    return _stacked(evidence, lambda result: pd.DataFrame([{name: result.test[name] for name in names}]))
+    return _stacked(evidence.results, lambda result: pd.DataFrame([{name: result.test[name] for name in names}]))
 
 
-def _stacked(evidence: Evidence, table: Callable[[Result], pd.DataFrame]) -> pd.DataFrame:
+def _stacked(results: Mapping[tuple[str, Protocol], Result], table: Callable[[Result], pd.DataFrame]) -> pd.DataFrame:
     parts = []
-    for (row, protocol), result in evidence.results.items():
+    for (row, protocol), result in results.items():
         part = table(result)
         part.insert(0, "protocol", protocol)
         part.insert(0, "row", row)

@@ -40,8 +40,8 @@ class TableRow:
 
 
 def table_rows(evidence: Evidence) -> list[TableRow]:
-    """All rows of Table V in its order, then those of params.yaml that it does not have."""
-    ours = evidence.params.models
+    """All rows of Table V in its order, then the rows and ensembles of params.yaml that it does not have."""
+    ours = evidence.params.rows_and_ensembles
     known = {printed.row for printed in TABLE_V}
     rows = [_row(evidence, printed, printed.row if printed.row in ours else None) for printed in TABLE_V]
     return rows + [_row(evidence, None, row) for row in ours if row not in known]

@@ -90,7 +90,7 @@ def _cautions_of(root: Path, rows: list[str]) -> list[Caution]:
     untrained = []
     for row in rows:
         decisions = sorted((root / "models").glob(f"{row}-*/decision.json"))
-        if any(json.loads(path.read_text())["weights_kind"] == "untrained" for path in decisions):
+        if any("untrained" in json.loads(path.read_text())["weights_kind"] for path in decisions):
             untrained.append(row)
     return cautions(source["kind"], untrained, rows)
 

@@ -42,6 +42,8 @@ def millions(count: float) -> str:
 
 def epochs(of_folds: Sequence[int]) -> str:
     """The median over folds and, where they differ, their range: 6 (4–9)."""
+    if not of_folds:
+        return "not trained"
     spread = f" ({min(of_folds)}–{max(of_folds)})" if min(of_folds) < max(of_folds) else ""
     return f"{median(of_folds):g}{spread}"
 

@@ -1,0 +1,143 @@
+"""Ensembles: the mean of what some rows say of each image under one protocol, without training.
+
+Members are over the same images and folds, so no member was trained on what another one is tested on. What the mean
+decides, and whether it is worth more than its members, is read off its validation sides alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from leukoscope import config
+from leukoscope.errors import ConfigError, DataError
+from leukoscope.evaluation.decision import decide
+from leukoscope.evaluation.metrics import METRICS
+from leukoscope.evaluation.predictions import checked, labels_and_scores, side_of
+from leukoscope.models.saved_folds import DECISION_FILE, read_decision
+from leukoscope.ranking import refuse_different_images
+
+PREDICTIONS_FILE = "predictions.parquet"
+
+
+@dataclass(frozen=True)
+class Member:
+    """A row of an ensemble: its decision.json, and its predictions as `results.checked` sorts them."""
+
+    decision: dict[str, Any]
+    predictions: pd.DataFrame
+
+
+def fingerprint(models: Path, results: Path) -> dict[str, str]:
+    """The SHA-256 of a row's decision.json and predictions.parquet: what an ensemble of it depends on."""
+    return {file.name: _sha256(file) for file in (models / DECISION_FILE, results / PREDICTIONS_FILE)}
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def read_members(
+    listed: Mapping[str, Mapping[str, str]],
+    protocol: str,
+    models: Path = Path("models"),
+    results: Path = Path("results"),
+) -> list[Member]:
+    """The rows `listed` under `protocol`, by name, each as its `fingerprint` says that it was evaluated.
+
+    Raises DataError for a row that was evaluated again since.
+    """
+    members = []
+    for row in sorted(listed):  # so that the order in params.yaml changes no digit
+        folders = models / f"{row}-{protocol}", results / f"{row}-{protocol}"
+        if fingerprint(*folders) != listed[row]:
+            raise DataError(f"{folders[1]} has changed since it was listed as a member: run uv run dvc repro")
+        members.append(Member(read_decision(folders[0]), checked(pd.read_parquet(folders[1] / PREDICTIONS_FILE))))
+    return members
+
+
+def mean_predictions(name: str, members: Sequence[Member]) -> pd.DataFrame:
+    """The members' predictions with the mean of their p_all.
+
+    Raises RegistryError where members are over different data, protocols or splits, DataError where they say different
+    things of an image's label, group or side.
+    """
+    refuse_different_images({member.decision["row"]: member.decision for member in members}, f"joined in {name}")
+    first = members[0].predictions
+    known = first.drop(columns="p_all")
+    for other in members[1:]:
+        if not known.equals(other.predictions.drop(columns="p_all")):
+            raise DataError(
+                f"{other.decision['row']} and {members[0].decision['row']} were not evaluated on the same images, so "
+                f"they cannot be joined in {name}: run uv run dvc repro"
+            )
+    return first.assign(p_all=np.mean([member.predictions["p_all"] for member in members], axis=0))
+
+
+def decide_ensemble(
+    name: str,
+    members: Sequence[Member],
+    predictions: pd.DataFrame,
+    threshold: config.Threshold,
+    settings: config.Evaluate,
+) -> dict[str, Any]:
+    """The ensemble's decision.json, from `predictions`, the mean of its members': as a row's, with its `members`.
+
+    `val_auroc`, pooled over folds, is there for the mean and for each member: an ensemble is chosen by these. `mode`
+    and `weights_kind` name all that its members have. Raises ConfigError for members that no common crop serves.
+    """
+    decisions = [member.decision for member in members]
+    first = decisions[0]
+    identities = [decision["identity"] for decision in decisions]
+    return {
+        "row": name,
+        "protocol": first["protocol"],
+        "members": {
+            member.decision["row"]: {
+                "identity": member.decision["identity"],
+                "val_auroc": _val_auroc(member.predictions),
+            }
+            for member in members
+        },
+        "val_auroc": _val_auroc(predictions),
+        "identity": hashlib.sha256(json.dumps(identities).encode()).hexdigest(),
+        "settings": {
+            "members": [decision["row"] for decision in decisions],
+            "frame": _largest_frame(name, decisions),
+        },
+        "parameters": {
+            counted: sum(decision["parameters"][counted] for decision in decisions) for counted in first["parameters"]
+        },
+        "layers": [],
+        "mode": _all_of(decision["mode"] for decision in decisions),
+        "weights_kind": _all_of(decision["weights_kind"] for decision in decisions),
+        **{shared: first[shared] for shared in ("data", "split_hash", "training_images")},
+        **decide(predictions, threshold, settings),
+    }
+
+
+def _val_auroc(predictions: pd.DataFrame) -> float | None:
+    return METRICS["auroc"](*labels_and_scores(side_of(predictions, "val")))
+
+
+def _all_of(words: Iterable[str]) -> str:
+    return ", ".join(sorted(set(words)))
+
+
+def _largest_frame(name: str, decisions: Iterable[Mapping[str, Any]]) -> int:
+    """The pixels of a picture that all members see between them."""
+    frames = sorted({int(decision["settings"]["frame"]) for decision in decisions})
+    if len({frame % 2 for frame in frames}) > 1:
+        raise ConfigError(
+            f"ensembles.{name}: its members' frames ({', '.join(map(str, frames))}) are odd and even, so they have no "
+            f"common centre: make them all even in params.yaml"
+        )
+    return frames[-1]

@@ -1,0 +1,40 @@
+"""results/<name>-<protocol>: what evaluation leaves of a row or an ensemble, for scripts, for DVC and for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from leukoscope.atomic import new_folder, write_json
+from leukoscope.config import Evaluate
+from leukoscope.evaluation.decision import caveat
+from leukoscope.evaluation.figures import Heading, write_figures
+from leukoscope.evaluation.results import summarise, write_tables
+
+
+def write_result(
+    folder: Path,
+    decision: Mapping[str, Any],
+    predictions: pd.DataFrame,
+    images: pd.DataFrame,
+    settings: Evaluate,
+    history: pd.DataFrame | None = None,
+) -> dict[str, Any]:
+    """Write metrics.json, predictions.parquet, the tables and the figures into `folder`, all of it or nothing.
+
+    `decision` is decision.json; `images` has image_id and cell_area (pixels). What was trained has a `history`, which
+    adds history.csv and the curves; an ensemble has none. Returns the content of metrics.json.
+    """
+    metrics = summarise(predictions, decision["folds"], images, settings)
+    with new_folder(folder) as part:
+        write_json(part / "metrics.json", metrics)
+        predictions.to_parquet(part / "predictions.parquet", index=False)
+        if history is not None:
+            history.to_csv(part / "history.csv", index=False)
+        write_tables(predictions, part)
+        heading = Heading(decision["row"], decision["protocol"], caveat(decision))
+        write_figures(part / "figures", heading, predictions, history, metrics, decision["folds"])
+    return metrics
