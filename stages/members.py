@@ -12,15 +12,16 @@ from leukoscope.config import load_params
 def run(name: str) -> None:
     """Write data/members/<ensemble>: one <protocol>.json for each protocol."""
     params = load_params()
+    evaluated = {
+        protocol: {row: _fingerprint(row, protocol) for row in params.members(name)} for protocol in params.protocols
+    }
     with new_folder(Path("data/members") / name) as folder:
-        for protocol in params.protocols:
-            evaluated = Path("data/evaluated") / protocol
-            members = params.ensembles[name].members
-            write_json(folder / f"{protocol}.json", {row: _read(evaluated / f"{row}.json") for row in members})
+        for protocol, members in evaluated.items():
+            write_json(folder / f"{protocol}.json", members)
 
 
-def _read(file: Path) -> dict[str, str]:
-    return json.loads(file.read_text())
+def _fingerprint(row: str, protocol: str) -> dict[str, str]:
+    return json.loads((Path("data/evaluated") / protocol / f"{row}.json").read_text())
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from leukoscope.packaging import combination
 from leukoscope.promotion import register
 from leukoscope.ranking import rank
 from tests.stores import checkout_with_store
-from tests.trained_rows import images, metrics_of, params, splits, write_row
+from tests.trained_rows import ROW, images, metrics_of, params, splits, write_ensemble, write_row
 
 
 @pytest.fixture
@@ -109,6 +109,61 @@ def test_the_registered_model_gives_the_p_of_its_folds(checkout: Path) -> None:
     assert champion.decision == decision
     np.testing.assert_allclose(champion.model.predict(cells, verbose=0), expected, atol=1e-6)
     assert registry.load_champion("cells", 1).decision == decision
+
+
+BOTH = {"both": {"members": ["one", "two"]}}
+
+
+def two_rows_and_their_mean(checkout: Path) -> dict[str, Any]:
+    for seed, row in enumerate(("one", "two")):
+        write_row(checkout, row, skill=2, seed=seed)
+    return write_ensemble(checkout, "both", "one", "two")
+
+
+def test_an_ensemble_registers_as_one_model_that_gives_the_mean_of_its_members(checkout: Path) -> None:
+    decision = two_rows_and_their_mean(checkout)
+    content = registered("one", "two", ensembles=BOTH)
+    assert content["winner"] == {"row": "both", "protocol": "subject", "identity": decision["identity"]}
+    assert content["promoted"]
+    check = verdict(content, "better than its members")
+    assert check["value"] == decision["val_auroc"] > check["bound"]
+    champion = registry.load_champion("cells")
+    assert champion.decision == decision
+    cells = fixed_cells(3, 1)
+    of_rows = [
+        raw_model(ROW, list(load_folds(checkout / f"models/{row}-subject").values())).predict(cells, verbose=0)
+        for row in ("one", "two")
+    ]
+    np.testing.assert_allclose(champion.model.predict(cells, verbose=0), np.mean(of_rows, axis=0), atol=1e-6)
+    tags = registry.champion("cells").tags
+    assert (tags["row"], tags["members"]) == ("both", "one, two")
+    assert tags["combination"] == "mean of the rows one, two, each the mean of 3 folds"
+    assert float(tags["threshold"]) == decision["pooled"]["threshold"]
+    assert "synthetic cells, untrained backbone" in description("1")
+    assert registered("one", "two", ensembles=BOTH) == content
+    assert versions() == ["1"]
+
+
+def test_an_ensemble_that_val_does_not_prefer_to_its_members_is_refused(checkout: Path) -> None:
+    decision = two_rows_and_their_mean(checkout)
+    decision["members"]["two"]["val_auroc"] = decision["val_auroc"]
+    (checkout / "models/both-subject/decision.json").write_text(json.dumps(decision))
+    content = registered("one", "two", ensembles=BOTH)
+    assert content["ranking"][0]["row"] == "both"
+    assert "not above" in content["ranking"][0]["refused"][0]
+    assert "of its best member, two" in content["ranking"][0]["refused"][0]
+    assert content["winner"]["row"] in ("one", "two")
+    assert not any(check["name"] == "better than its members" for check in content["gate"])
+
+
+def test_an_ensemble_whose_member_was_trained_again_is_registered_not_at_all(checkout: Path) -> None:
+    two_rows_and_their_mean(checkout)
+    write_row(checkout, "two", skill=1, seed=7)
+    with pytest.raises(RegistryError, match=r"two-subject was trained again after it joined both, .* uv run dvc repro"):
+        registered("one", "two", ensembles=BOTH)
+    assert versions() == []
+    client = mlflow_store.open_store()
+    assert client.search_logged_models([mlflow_store.experiment_of(client, "cells")]) == []
 
 
 @pytest.mark.slow

@@ -216,6 +216,12 @@ class Params(Section):
             raise ConfigError(f"params.yaml has no row models.{name}; it has {', '.join(self.models)}")
         return ModelSettings(**{**self.model_defaults, **(self.models[name] or {})})
 
+    def members(self, name: str) -> tuple[str, ...]:
+        """The rows that ensemble `name` joins."""
+        if name not in self.ensembles:
+            raise ConfigError(f"params.yaml has no ensemble {name}; it has {', '.join(self.ensembles) or 'none'}")
+        return self.ensembles[name].members
+
     def rows(self) -> dict[str, ModelSettings]:
         """Every row's settings by name, in the order of params.yaml."""
         return {name: self.row(name) for name in self.models}

@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 
 class LeukoscopeError(Exception):
@@ -50,10 +51,25 @@ class RegistryError(UserError):
     """A registry that cannot answer, or a promotion that is refused."""
 
 
+PIPELINE_FOLDERS = ("data", "models", "results", "reports")
+
+
+def _missing_output(error: FileNotFoundError) -> Path | None:
+    """The stage's output that is not there, if it is one: relative to the working directory, the checkout's root."""
+    named = error.filename or next(iter(error.args), None)  # pyarrow gives the path as the message
+    if not isinstance(named, str | Path):
+        return None
+    path = Path(named)
+    if path.is_relative_to(Path.cwd()):
+        path = path.relative_to(Path.cwd())
+    return path if path.parts[:1] and path.parts[0] in PIPELINE_FOLDERS else None
+
+
 def run_reporting_errors(run: Callable[[], None], *, debug: bool | None = None) -> int:
     """Call `run` and return the exit code: 0, or that of the error, whose message goes to stderr as one line.
 
-    With `debug` (by default the environment variable LEUKOSCOPE_DEBUG) the traceback is let through.
+    A missing output of the pipeline is the user's to mend, wherever it is read. With `debug` (by default the
+    environment variable LEUKOSCOPE_DEBUG) the traceback is let through.
     """
     if debug is None:
         debug = bool(os.environ.get("LEUKOSCOPE_DEBUG"))
@@ -64,6 +80,12 @@ def run_reporting_errors(run: Callable[[], None], *, debug: bool | None = None) 
             raise
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code
+    except FileNotFoundError as error:
+        missing = _missing_output(error)
+        if debug or missing is None:
+            raise
+        print(f"error: {missing} is not there: run uv run dvc repro", file=sys.stderr)
+        return UserError.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

@@ -10,7 +10,7 @@ import pytest
 
 from leukoscope.config import ModelSettings
 from leukoscope.data.pack import frame_and_resize
-from leukoscope.models.assembly import frame_layers, raw_model, trainable_model
+from leukoscope.models.assembly import frame_layers, joined_model, raw_model, trainable_model
 from leukoscope.models.backbones import build_backbone
 from leukoscope.models.heads import build_head
 
@@ -76,3 +76,30 @@ def test_finetuned_folds_join_into_one_raw_model() -> None:
     sigmoids = [fold.predict(frame_and_resize(picture, 300, 64)[None], verbose=0)[0] for fold in folds]
     expected = np.mean([positive / (hem + positive) for hem, positive in sigmoids])
     assert raw_model(row, folds).predict(picture[None], verbose=0) == pytest.approx(expected, abs=1e-4)
+
+
+def test_members_of_an_ensemble_share_their_backbone_and_their_frames(heads: list[keras.Model], tmp_path: Path) -> None:
+    plain = FROZEN.model_copy(update={"pooling": "avg", "head": "plain"})
+    wider = FROZEN.model_copy(update={"frame": 450})
+    keras.utils.set_random_seed(6)
+    backbone = build_backbone("mobilenetv2", "none", 300, 64)
+    tuned = FROZEN.model_copy(update={"mode": "finetune"})
+    finetuned = [trainable_model(backbone, build_head(tuned, 1280), tuned.pooling, "fold_0")]
+    members = {
+        "modified": (FROZEN, heads),
+        "plain": (plain, [build_head(plain, 1280, f"fold_{fold}") for fold in range(3)]),
+        "wider": (wider, heads),
+        "tuned": (tuned, finetuned),
+    }
+    model = joined_model(members)
+    assert [layer.name for layer in model.layers if layer.name.startswith("mobilenetv2")] == [
+        "mobilenetv2_0",
+        "mobilenetv2_1",
+    ]
+    assert sum(isinstance(layer, keras.layers.CenterCrop) for layer in model.layers) == 2
+    model.save(tmp_path / "joined.keras")
+    loaded = keras.saving.load_model(tmp_path / "joined.keras", safe_mode=True)
+    pictures = np.stack([smooth_picture((451, 450), seed) for seed in range(2)])
+    expected = np.mean([raw_model(*member).predict(pictures, verbose=0) for member in members.values()], axis=0)
+    np.testing.assert_allclose(loaded.predict(pictures, verbose=0), expected, atol=1e-6)
+    assert np.ptp([raw_model(*member).predict(pictures, verbose=0)[0] for member in members.values()]) > 1e-3

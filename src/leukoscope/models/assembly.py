@@ -91,7 +91,7 @@ def _named(model: keras.Model, name: str) -> keras.Model:
     """The same layers under another name: within one model no two may be called alike."""
     import keras
 
-    return keras.Model(model.inputs, model.outputs, name=name)
+    return keras.Model(model.input, model.output, name=name)
 
 
 def _mean(values: Sequence[keras.KerasTensor]) -> keras.KerasTensor:
