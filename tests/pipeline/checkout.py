@@ -83,8 +83,11 @@ class Checkout:
         (self.folder / "params.yaml").write_text(yaml.safe_dump(dict(params), sort_keys=False))
 
 
-def tiny_checkout(folder: Path) -> Checkout:
-    """The project's files, tracked or not yet, in `folder`, with params of a pipeline that runs in a minute or two."""
+def tiny_checkout(folder: Path, **sections: Any) -> Checkout:
+    """The project's files, tracked or not yet, in `folder`, with params of a pipeline that runs in a minute or two.
+
+    `sections` of params.yaml stand in place of those.
+    """
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -97,7 +100,7 @@ def tiny_checkout(folder: Path) -> Checkout:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     made = Checkout(folder)
-    made.set_params(_merged(made.params(), TINY))
+    made.set_params(_merged(made.params(), TINY) | sections)
     for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "a checkout"]):
         made.run("git", "-c", "user.name=someone", "-c", "user.email=someone@example.org", *words)
     return made

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,15 @@ from tests.pipeline.checkout import Checkout, tiny_checkout
 
 pytestmark = pytest.mark.slow
 
-NAMES = [f"{row}-{protocol}" for row in ("modified_mobilenet", "mobilenetv2") for protocol in ("subject", "image")]
+ROWS = ["modified_mobilenet", "mobilenetv2"]
+NAMES = [f"{name}-{protocol}" for name in (*ROWS, "both") for protocol in ("subject", "image")]
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A checkout after `dvc repro`. Tests that change it put it back."""
-    made = tiny_checkout(tmp_path_factory.mktemp("some where") / "the checkout")
+    folder = tmp_path_factory.mktemp("some where") / "the checkout"
+    made = tiny_checkout(folder, ensembles={"both": {"members": ROWS}})
     made.run("dvc", "repro")
     return made
 
@@ -77,6 +80,22 @@ def test_editing_one_row_reruns_that_row_alone(finished: Checkout) -> None:
         finished.run("dvc", "repro")
 
 
+def test_editing_the_ensembles_reruns_an_ensemble_alone(finished: Checkout) -> None:
+    before = finished.params()
+    try:
+        finished.set_params({**before, "ensembles": {**before["ensembles"], "turned": {"members": ROWS[::-1]}}})
+        ran = finished.run("dvc", "repro").stdout
+        stages = {line.split("'")[1] for line in ran.splitlines() if line.startswith("Running stage")}
+        assert stages == {"members@turned", "ensemble@turned-subject", "ensemble@turned-image", "register", "report"}
+        for protocol in ("subject", "image"):
+            both, turned = (finished.folder / f"results/{name}-{protocol}/metrics.json" for name in ("both", "turned"))
+            assert turned.read_bytes() == both.read_bytes()
+        assert finished.stale() == {}
+    finally:
+        finished.set_params(before)
+        finished.run("dvc", "repro")
+
+
 def test_an_experiment_changes_a_knob_and_promotes_nothing(finished: Checkout) -> None:
     finished.run("git", "add", "dvc.lock")
     finished.run("git", "-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "-qm", "results")
@@ -96,9 +115,27 @@ def test_an_experiment_changes_a_knob_and_promotes_nothing(finished: Checkout) -
 def test_the_champion_gives_the_numbers_that_evaluate_wrote(finished: Checkout, tmp_path: Path) -> None:
     registered = json.loads((finished.folder / "reports/registered.json").read_text())
     assert registered["promoted"], registered["reason"]
-    row = registered["winner"]["row"]
     finished.leukoscope("predict", "data/raw/images", "--csv", str(tmp_path / "scores.csv"))
-    scores = pd.read_csv(tmp_path / "scores.csv")
+    compare_with_evaluation(finished, registered["winner"]["row"], tmp_path / "scores.csv")
+
+
+def test_every_candidate_can_be_one_model_that_gives_the_numbers_that_evaluate_wrote(
+    finished: Checkout, tmp_path: Path
+) -> None:
+    for name in (*ROWS, "both"):
+        code = f"""
+from pathlib import Path
+from leukoscope.packaging import log_version
+from leukoscope.ranking import rank
+print(log_version("tiny", rank(Path("results"), Path("models"), ["{name}"], "subject")[0])[0])
+"""
+        version = finished.run(sys.executable, "-c", code).stdout.strip()
+        finished.leukoscope("predict", "data/raw/images", "--version", version, "--csv", str(tmp_path / f"{name}.csv"))
+        compare_with_evaluation(finished, name, tmp_path / f"{name}.csv")
+
+
+def compare_with_evaluation(finished: Checkout, row: str, csv: Path) -> None:
+    scores = pd.read_csv(csv)
     assert list(scores.columns) == ["file", "subject", "p_all", "call", "version"]
     images = pd.read_parquet(finished.folder / "data/images.parquet", columns=["image_id", "file"])
     predictions = pd.read_parquet(finished.folder / f"results/{row}-subject/predictions.parquet")

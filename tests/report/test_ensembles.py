@@ -26,13 +26,14 @@ def reports(ran: tuple[Path, Params], tmp_path_factory: pytest.TempPathFactory) 
     root = Path(shutil.copytree(ran[0], tmp_path_factory.mktemp("joined") / "checkout"))
     params = make_params(model_defaults={"weights": "none"}, ensembles={"both": {"members": ROWS}})
     models, results = root / "models", root / "results"
+    images = pd.read_parquet(root / "data/images.parquet")
     for protocol in params.protocols:
         listed = {row: fingerprint(models / f"{row}-{protocol}", results / f"{row}-{protocol}") for row in ROWS}
         members = read_members(listed, protocol, models, results)
         predictions = mean_predictions("both", members)
         decision = decide_ensemble("both", members, predictions, params.threshold, params.evaluate)
         write_json(models / f"both-{protocol}/decision.json", decision)
-        write_result(results / f"both-{protocol}", decision, predictions, params.evaluate)
+        write_result(results / f"both-{protocol}", decision, predictions, images, params.evaluate)
     write_report(params, root)
     return root / "reports"
 
