@@ -120,7 +120,6 @@ def write_result(
         "weights_kind": "untrained" if params.row(row).weights == "none" else "imagenet",
         "data": {"name": params.fetch.name, "kind": "synthetic", "hash": "d" * 64}, "training_images": {}, **decided,
         "layers": LAYERS, "parameters": parameters(LAYERS), "split_hash": "5" * 64,
-        "settings": params.row(row).model_dump(mode="json"),
     }  # fmt: skip
     write_json(root / "models" / f"{row}-{protocol}" / "decision.json", decision)
     timing = {"seconds_per_epoch": 0.25, "epochs_timed": 20, "machine": "2 CPU cores"}

@@ -24,8 +24,6 @@ from leukoscope.evaluation.protocols import PROTOCOLS
 from leukoscope.report.area_model import area_metrics
 from leukoscope.report.no_skill import no_skill
 
-UNTIMED = {"seconds_per_epoch": None, "machine": None}
-
 
 class Estimate(NamedTuple):
     """A number with its interval; `low` and `high` are None where `reason` says why there is no interval."""
@@ -52,7 +50,7 @@ class Estimate(NamedTuple):
 class Result:
     """A row or ensemble under one protocol: metrics.json, decision.json without its images, timing.json, its folder.
 
-    `timing` holds None where nothing was trained.
+    `timing` is empty where nothing was trained.
     """
 
     row: str
@@ -239,7 +237,7 @@ def _read_result(root: Path, row: str, protocol: Protocol) -> Result:
     metrics = _read_json(folder / "metrics.json", "dvc repro")
     decision = _read_json(root / "models" / name / "decision.json", "dvc repro")
     decision.pop("training_images", None)
-    timing = UNTIMED if "members" in decision else _read_json(root / "models" / name / "timing.json", "dvc repro")
+    timing = {} if "members" in decision else _read_json(root / "models" / name / "timing.json", "dvc repro")
     return Result(row, protocol, metrics, decision, timing, folder)
 
 

@@ -115,7 +115,7 @@ def _data(evidence: Evidence) -> dict[str, Any]:
 def _drawings(evidence: Evidence) -> dict[str, Any]:
     """Everything that is drawn."""
     frame = max(row.frame for row in evidence.params.rows().values())
-    drawn = {row.row: draw_model(row.basis) for row in table_rows(evidence) if row.basis}
+    drawn = {row.row: draw_model(row.basis) for row in table_rows(evidence) if row.basis and not row.basis.is_ensemble}
     return {
         "scale": Scale(evidence),
         "samples": sample_cells(evidence.images, evidence.root / "data/raw/images", frame),

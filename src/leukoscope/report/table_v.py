@@ -41,10 +41,10 @@ class TableRow:
 
 def table_rows(evidence: Evidence) -> list[TableRow]:
     """All rows of Table V in its order, then the rows and ensembles of params.yaml that it does not have."""
-    ours = evidence.params.rows_and_ensembles
-    known = {printed.row for printed in TABLE_V}
-    rows = [_row(evidence, printed, printed.row if printed.row in ours else None) for printed in TABLE_V]
-    return rows + [_row(evidence, None, row) for row in ours if row not in known]
+    params = evidence.params
+    matched = {printed.row for printed in TABLE_V} & params.models.keys()
+    rows = [_row(evidence, printed, printed.row if printed.row in matched else None) for printed in TABLE_V]
+    return rows + [_row(evidence, None, row) for row in params.rows_and_ensembles if row not in matched]
 
 
 def _row(evidence: Evidence, printed: PaperRow | None, row: str | None) -> TableRow:
