@@ -52,6 +52,7 @@ def test_an_ensemble_has_the_numbers_of_a_row(reports: Path) -> None:
 
 def test_an_ensemble_is_shown_beside_the_rows(reports: Path) -> None:
     page = (reports / "index.html").read_text()
+    assert "ensemble of modified_mobilenet, proposed_efficientnetb3" in page
     assert "both, unseen subjects: ROC curve" in page
     assert "both, unseen subjects: loss per epoch" not in page
     assert "uv run dvc repro ensemble@both-subject" in page

@@ -122,6 +122,11 @@ class Result:
         """Whether it is a mean of rows, which has no history of its own."""
         return "members" in self.decision
 
+    @property
+    def members(self) -> list[str]:
+        """The rows that an ensemble joins; none of a row."""
+        return list(self.decision.get("members", {}))
+
     def history(self) -> pd.DataFrame:
         """history.csv: one row for each fold and epoch."""
         return pd.read_csv(self.folder / "history.csv")

@@ -61,7 +61,9 @@ def drawn_figures(evidence: Evidence) -> dict[tuple[str, Protocol], list[Drawn]]
                 continue
             number = paper_tables.FIGURES.get((row, name))
             caption = f"{row}, {PROTOCOLS[protocol].title}: {title}"
-            captions.append(((row, protocol), f"As figure {number} of the study. {caption}" if number else caption))
+            if number:
+                caption = f"As figure {number} of the study{', not a reproduction' * bool(result.differs)}. {caption}"
+            captions.append(((row, protocol), caption))
             paths.append(result.folder / "figures" / f"{name}.png")
     drawn: dict[tuple[str, Protocol], list[Drawn]] = {key: [] for key in evidence.results}
     for (key, caption), uri in zip(captions, data_uris(paths), strict=True):
