@@ -21,7 +21,7 @@ from leukoscope import mlflow_store, tracking
 from leukoscope.config import Train
 from leukoscope.errors import RegistryError
 from tests.stores import checkout_with_store, empty_checkout
-from tests.trained_rows import ROW, metrics_of, write_row
+from tests.trained_rows import ROW, metrics_of, write_ensemble, write_row
 
 ABOUT = {
     "row": "a_row",
@@ -157,6 +157,16 @@ def test_rows_that_share_every_weight_keep_runs_of_their_own(checkout: Path) -> 
     for each in (decision, twin):
         tracking.log_evaluation(each, metrics_of(checkout, decision), checkout / "results/a_row-subject")
     assert {run.info.run_name for run in parents()} == {"a_row - subject", "twin - subject"}
+
+
+def test_an_ensemble_has_a_run_that_names_its_members(checkout: Path) -> None:
+    for seed, row in enumerate(("one", "two")):
+        write_row(checkout, row, skill=2, seed=seed)
+    decision = write_ensemble(checkout, "both", "one", "two")
+    tracking.log_evaluation(decision, metrics_of(checkout, decision), checkout / "results/both-subject")
+    run = named("both - subject")
+    assert {"row": "both", "members": "one, two", "identity": decision["identity"]}.items() <= run.data.tags.items()
+    assert run.data.metrics["test.auroc"] == metrics_of(checkout, decision)["test"]["auroc"]
 
 
 def test_nulls_words_and_truth_values_are_no_metrics() -> None:
