@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from leukoscope.config import load_params
 from leukoscope.errors import ConfigError
@@ -135,7 +135,9 @@ def test_the_rows_are_those_of_the_studys_table() -> None:
     assert list(ROWS) == [row.row for row in TABLE_V]
 
 
-def test_an_unknown_profile_names_the_known_ones(params: Path) -> None:
-    with pytest.raises(ConfigError, match="unknown profile 'full': it can be cnmc, cnmc-frozen, demo"):
-        apply_profile("full", params)
-    assert yaml.safe_load(params.read_text()) == yaml.safe_load(CHECKED_IN)
+def test_an_unknown_profile_is_one_line_with_the_known_ones_and_exit_code_2(params: Path) -> None:
+    words = [sys.executable, "-m", "leukoscope", "profile", "full"]
+    ran = subprocess.run(words, cwd=params.parent, capture_output=True, text=True, check=False)
+    assert ran.returncode == 2
+    assert ran.stderr == "error: unknown profile 'full': it can be cnmc, cnmc-frozen, demo\n"
+    assert params.read_text() == CHECKED_IN
