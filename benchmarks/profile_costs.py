@@ -97,7 +97,7 @@ def main() -> None:
     cells = np.stack([frame_and_resize(cell, FRAME, SIZE) for cell in fixed_cells(pictures, 7)])
     frozen, finetune = profile_values("cnmc-frozen"), profile_values("cnmc")
     passes = 1 + frozen["model_defaults"]["views"]
-    print("| backbone | frozen, pictures/s | one pass, hours | training, pictures/s | an epoch of a row, hours |")
+    print("| backbone | frozen, pictures/s | its pass, minutes | training, pictures/s | an epoch, minutes |")
     print("|---|---|---|---|---|")
     frozen_hours, epoch_hours = 0.0, 0.0
     for name in dict.fromkeys(row["backbone"] for row in ROWS.values()):
@@ -106,7 +106,7 @@ def main() -> None:
         one_pass, epoch = passes * LABELLED / embedding / 3600, epoch_pictures(finetune) / training / 3600
         frozen_hours += one_pass
         epoch_hours += epoch * sum(row["backbone"] == name for row in ROWS.values())
-        print(f"| {name} | {embedding:.1f} | {one_pass:.1f} | {training:.1f} | {epoch:.1f} |", flush=True)
+        print(f"| {name} | {embedding:.1f} | {60 * one_pass:.0f} | {training:.1f} | {60 * epoch:.0f} |", flush=True)
     heads, epochs = head_rate(frozen["train"]["batch_size"]), frozen["train"]["epochs"]
     head_hours = len(ROWS) * epochs * passes * epoch_pictures(frozen) / heads / 3600
     print(f"\ncnmc-frozen: {passes} x {LABELLED} pictures once through each backbone: {frozen_hours:.1f} hours;")
