@@ -40,6 +40,7 @@ def test_the_csv_says_what_metrics_json_and_decision_json_say(
     wanted = {
         **{f"honest_accuracy{end}": metrics["test"][f"accuracy{end}"] for end in ("", "_low", "_high")},
         **{f"honest_auroc{end}": metrics["test"][f"auroc{end}"] for end in ("", "_low", "_high")},
+        **{f"over_area{end}": metrics["test"]["over_area"][f"gap{end}"] for end in ("", "_low", "_high")},
         "honest_train_accuracy": metrics["train"]["accuracy"],
         "parameters": decision["parameters"]["total"],
         "trainable_parameters": decision["parameters"]["trainable"],
@@ -61,7 +62,9 @@ def test_the_epochs_to_the_best_are_the_median_over_folds(
     assert float(records["modified_mobilenet"]["epochs_to_best"]) == sorted(best)[1]
 
 
-def test_the_markdown_says_first_what_its_numbers_are_not_and_leaves_out_what_was_not_run(reported: Path) -> None:
+def test_the_markdown_says_first_what_its_numbers_are_not_and_leaves_out_what_was_not_run(
+    reported: Path, records: dict[str, dict[str, str]]
+) -> None:
     text = markdown_table(reported / "table_v.csv")
     assert text.startswith("> **SYNTHETIC CELLS.**")
     assert "UNTRAINED WEIGHTS" in text
@@ -69,6 +72,10 @@ def test_the_markdown_says_first_what_its_numbers_are_not_and_leaves_out_what_wa
     assert "leakage gap (planted)" in text
     assert "VGG" not in text
     assert "`paper`" not in text
+    for name, record in records.items():
+        line = next((line for line in text.splitlines() if line.startswith(f"| {record['name']} |")), "")
+        not_above = record["over_area"] != "" and float(record["over_area_low"]) <= 0
+        assert ("(not above cell area)" in line) == not_above, name
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert len(table) == 2 + 2 + 2
     assert len({line.count("|") for line in table}) == 1

@@ -37,6 +37,12 @@ def _ours_under_paper(record: Record) -> str:
     return f"{ours} (not a reproduction)" if ours and record["not_a_reproduction"] else ours
 
 
+def _area_under_curve(record: Record) -> str:
+    auroc = _interval(record, "honest_auroc", wording.share, wording.share)
+    above = not record["over_area"] or (record["over_area_low"] and float(record["over_area_low"]) > 0)
+    return auroc if above else f"{auroc} (not above cell area)"
+
+
 def _model(record: Record) -> str:
     if not record["mode"]:
         return ""
@@ -54,7 +60,7 @@ COLUMNS: dict[str, Callable[[Record], str]] = {
     "accuracy, reported": _reported,
     "accuracy, `paper`'s leaky split": _ours_under_paper,
     "accuracy, `{honest}`": _accuracy("honest"),
-    "AUROC, `{honest}`": lambda record: _interval(record, "honest_auroc", wording.share, wording.share),
+    "AUROC, `{honest}`": _area_under_curve,
     "leakage gap{planted}": lambda record: _interval(record, "gap", wording.signed, wording.signed),
     "mode, weights, parameters": _model,
     "epochs to the best": lambda record: record["epochs_to_best"],

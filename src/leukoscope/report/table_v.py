@@ -92,6 +92,7 @@ def _record(evidence: Evidence, row: TableRow) -> dict[str, Any]:
         **_of_protocol("paper", row.paper),
         **_of_protocol("honest", row.honest),
         **_numbers("honest_auroc", row.honest.estimate("auroc") if row.honest else None),
+        **_numbers("over_area", row.honest.over_area if row.honest else None),
         **_numbers("gap", row.gap),
         **_model(row.basis),
     }
@@ -118,8 +119,9 @@ def table_v(evidence: Evidence) -> list[dict[str, Any]]:
     """The table as flat records: what was run of Table V and beside it, then the two baselines.
 
     Accuracies and areas are shares, 0 to 1, at p > 0.5; `_low` and `_high` are group-bootstrap intervals. `honest` is
-    the protocol in `honest_protocol`. `epochs_to_best` is the median over folds, `seconds_per_epoch` that of one
-    machine. The same keys in every record; None where something was not run, not printed or not defined.
+    the protocol in `honest_protocol`, `over_area` its AUROC less that of cell area alone. `epochs_to_best` is the
+    median over folds, `seconds_per_epoch` that of one machine. The same keys in every record; None where something was
+    not run, not printed or not defined.
     """
     rows = table_rows(evidence)
     records = [_record(evidence, row) for row in rows] + list(_baseline_records(evidence))
