@@ -15,6 +15,7 @@ from leukoscope.atomic import write_json
 from leukoscope.config import Params
 from leukoscope.errors import DataError
 from leukoscope.evaluation.comparison import leakage_gap
+from leukoscope.report.cautions import cautions
 from leukoscope.report.page import write_report
 from leukoscope.report.paper_tables import TABLE_V
 from tests.report.conftest import build_checkout, make_images, make_params
@@ -77,6 +78,17 @@ def test_real_cells_and_trained_weights_raise_no_warning(ran: tuple[Path, Params
     assert "C-NMC-2019" in page.text
     assert "SYNTHETIC CELLS" not in page.text
     assert "UNTRAINED WEIGHTS" not in page.text
+
+
+def test_weights_that_may_not_be_imagenets_raise_a_warning_that_names_their_rows() -> None:
+    assert cautions("real", {"one": "imagenet", "two": "imagenet"}) == []
+    (raised,) = cautions("real", {"one": "imagenet", "two": "file"})
+    assert (raised.word, raised.sentence.split(":")[0]) == (
+        "WEIGHTS FROM A FILE",
+        "The backbone of two starts from a file",
+    )
+    words = [caution.word for caution in cautions("real", {"one": "untrained", "both": "file, untrained"})]
+    assert words == ["UNTRAINED WEIGHTS", "WEIGHTS FROM A FILE"]
 
 
 def test_no_number_stands_without_its_interval(html: str) -> None:

@@ -163,10 +163,9 @@ class Evidence:
         return next((protocol for protocol in self.protocols if PROTOCOLS[protocol].honest), None)
 
     @property
-    def untrained(self) -> list[str]:
-        """The rows whose backbone has random weights."""
-        rows = {result.row for result in self.results.values() if "untrained" in result.decision["weights_kind"]}
-        return [row for row in self.params.rows_and_ensembles if row in rows]
+    def weights(self) -> dict[str, str]:
+        """Each row's kind of weights; of an ensemble all that its members have."""
+        return {result.row: result.decision["weights_kind"] for result in self.results.values()}
 
     @property
     def frozen(self) -> list[str]:

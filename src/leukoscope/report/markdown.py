@@ -79,9 +79,7 @@ def markdown_table(path: Path) -> str:
         raise DataError(f"{path} is missing: run dvc repro") from None
     run = [record for record in records if record["mode"]]
     shown = [record for record in records if record["mode"] or not record["reported_accuracy"]]
-    raised = cautions(
-        records[0]["data_kind"], [r["row"] for r in run if "untrained" in r["weights"]], [r["row"] for r in run]
-    )
+    raised = cautions(records[0]["data_kind"], {record["row"]: record["weights"] for record in run})
     lines = [f"> **{caution.word}.** {caution.sentence}" for caution in raised]
     columns = {heading: [column(record) for record in shown] for heading, column in COLUMNS.items()}
     columns = {heading: cells for heading, cells in columns.items() if any(cells)}

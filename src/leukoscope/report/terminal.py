@@ -87,12 +87,11 @@ def terminal_table(
 
 def _cautions_of(root: Path, rows: list[str]) -> list[Caution]:
     source = json.loads((root / "data/raw/source.json").read_text())
-    untrained = []
+    weights = {}
     for row in rows:
-        decisions = sorted((root / "models").glob(f"{row}-*/decision.json"))
-        if any("untrained" in json.loads(path.read_text())["weights_kind"] for path in decisions):
-            untrained.append(row)
-    return cautions(source["kind"], untrained, rows)
+        for path in sorted((root / "models").glob(f"{row}-*/decision.json")):
+            weights[row] = json.loads(path.read_text())["weights_kind"]
+    return cautions(source["kind"], weights)
 
 
 def terminal_summary(reports: Path, champion: Promoted | None) -> str:
