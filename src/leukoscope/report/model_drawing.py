@@ -36,7 +36,9 @@ def draw_model(result: Result) -> list[LayerBox]:
     settings = result.decision["settings"]
     size, folds = settings["size"], len(result.decision["folds"])
     frame = f"centre {settings['frame']} pixels" + ("" if settings["frame"] == size else f", resized to {size}")
-    last = "of two sigmoids: ALL over the sum of both" + (f"; mean of {folds} folds' models" if folds > 1 else "")
+    turns = settings.get("rotations", 1)
+    means = [f"{folds} folds' models"] * (folds > 1) + [f"{turns} turns of the picture"] * (turns > 1)
+    last = "of two sigmoids: ALL over the sum of both" + (f"; mean of {' and '.join(means)}" if means else "")
     return [
         LayerBox("picture", "RGB, 0 to 255, native optics", "any size", 0, "unweighted"),
         LayerBox("frame", frame, _shape([size, size, 3]), 0, "unweighted"),
