@@ -36,7 +36,10 @@ TINY: dict[str, Any] = {
     "split": {"folds": 3},
     "protocols": ["subject", "image"],
     "model_defaults": {"weights": "none", "frame": 300, "size": 64, "views": 1, "width": 32},
-    "models": {"modified_mobilenet": {"backbone": "mobilenetv2"}, "mobilenetv2": {"backbone": "mobilenetv2"}},
+    "models": {
+        "modified_mobilenet": {"backbone": "mobilenetv2"},
+        "mobilenetv2": {"backbone": "mobilenetv2", "pooling": "avg", "head": "plain"},
+    },
     "train": {"epochs": 6},
     "evaluate": {"bootstrap": 100},
     "register": {"min_sensitivity": 0},
