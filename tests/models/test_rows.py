@@ -32,8 +32,8 @@ CONTRACT = {**ROWS, "modified_mobilenet_v1": {"backbone": "mobilenet"}}
 QUICK = ("resnet18",)
 HEAVY_ARE_SLOW = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in CONTRACT]
 
-# Reads pairs of paths (a model, a picture) and answers each with p(ALL), in a Python that has neither this package nor
-# KerasHub.
+# Reads lines of paths, a model and pictures, and answers with p(ALL) of each, in a Python that has neither this package
+# nor KerasHub.
 RELOAD = """
 import sys
 sys.modules["leukoscope"] = sys.modules["keras_hub"] = None
@@ -56,13 +56,27 @@ def cells(size: int) -> np.ndarray:
     return np.stack([frame_and_resize(cell, FRAME, size) for cell in fixed_cells(8, 11)])
 
 
+@cache
+def _built(name: str, size: int) -> tuple[keras.Model, list[np.ndarray]]:
+    model = build_backbone(name, "none", FRAME, size)
+    for norm in batchnorms(model):
+        norm.trainable = False
+    return model, model.get_weights()
+
+
+def untrained(row: ModelSettings) -> keras.Model:
+    """The row's backbone as it starts, batch norm frozen. Rows share one, since building it takes longest."""
+    model, start = _built(row.backbone, row.size)
+    model.set_weights(start)
+    return model
+
+
 @pytest.fixture(scope="module")
 def elsewhere() -> Iterator[subprocess.Popen]:
     with subprocess.Popen(
         [sys.executable, "-c", RELOAD],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
         text=True,
     ) as process:
         yield process
@@ -71,15 +85,18 @@ def elsewhere() -> Iterator[subprocess.Popen]:
 
 @pytest.fixture(scope="module")
 def passes(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Pooled features of `cells` by the fast engine and by Keras, each [8, 2 * channels], once for each backbone."""
+    """Pooled features of `cells` by the fast engine and by Keras, each [8, 2 * channels]."""
     folder = tmp_path_factory.mktemp("converted")
 
     @cache
-    def both(name: str, size: int) -> tuple[np.ndarray, np.ndarray]:
+    def fast(name: str, size: int) -> np.ndarray:
         engine = PooledFeatures(converted_backbone(name, "none", FRAME, size, folder / name), size)
-        fast = engine.run([lambda cell=cell: cell for cell in cells(size)], lambda _: None)
-        feature_map = build_backbone(name, "none", FRAME, size)(cells(size).astype(np.float32), training=False)
-        return fast, np.concatenate([pool(feature_map, "avg"), pool(feature_map, "max")], axis=1)
+        return engine.run([lambda cell=cell: cell for cell in cells(size)], lambda _: None)
+
+    def both(row: ModelSettings) -> tuple[np.ndarray, np.ndarray]:
+        feature_map = untrained(row)(cells(row.size).astype(np.float32), training=False)
+        kerass = np.concatenate([pool(feature_map, "avg"), pool(feature_map, "max")], axis=1)
+        return fast(row.backbone, row.size), kerass
 
     return both
 
@@ -93,10 +110,8 @@ def regularized_loss(model: keras.Model, pictures: np.ndarray, targets: np.ndarr
 def test_a_row_learns_and_is_the_same_model_elsewhere(name: str, elsewhere: subprocess.Popen, tmp_path: Path) -> None:
     row = settings(name)
     keras.utils.set_random_seed(1)
-    backbone = build_backbone(row.backbone, row.weights, row.frame, row.size)
+    backbone = untrained(row)
     model = trainable_model(backbone, build_head(row, backbone.output.shape[-1]), row.pooling, "fold_0")
-    for norm in batchnorms(backbone):
-        norm.trainable = False
     compile_for_training(model, SMALL_STEP)
     pictures, targets = cells(row.size).astype(np.float32), np.eye(2, dtype=np.float32)[np.arange(8) % 2]
     before = regularized_loss(model, pictures, targets)
@@ -121,7 +136,7 @@ def test_a_row_learns_and_is_the_same_model_elsewhere(name: str, elsewhere: subp
 @pytest.mark.parametrize("name", HEAVY_ARE_SLOW)
 def test_a_rows_fast_features_are_kerass(name: str, passes: Any) -> None:
     row = settings(name)
-    fast, kerass = passes(row.backbone, row.size)
+    fast, kerass = passes(row)
     channels = fast.shape[1] // 2
     columns = slice(0, channels) if row.pooling == "avg" else slice(channels, None)
     np.testing.assert_allclose(fast[:, columns], kerass[:, columns], atol=1e-4 * np.abs(kerass).max())
