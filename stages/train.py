@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 from _stage import main
 
-from leukoscope import tracking
+from leukoscope import tracking, workplace
 from leukoscope.atomic import new_folder, write_json
 from leukoscope.config import load_params
 from leukoscope.evaluation.decision import decide
@@ -13,13 +13,14 @@ from leukoscope.models import saved_folds
 from leukoscope.models.architecture import whole_row
 from leukoscope.models.inputs import read_inputs
 from leukoscope.models.timing import TIMING_FILE, EpochClock
-from leukoscope.models.training import train_folds
+from leukoscope.models.training import Training
 
 
 def run(name: str, protocol: str) -> None:
     """Write models/<row>-<protocol>."""
     params = load_params()
     inputs = read_inputs(params, name, protocol)
+    training = Training(inputs.row, params.train, params.augment, inputs.data, inputs.split, workplace.store())
     validation = inputs.split[inputs.split["side"] == "val"]
     weights, history, predictions = {}, [], []
     with (
@@ -27,7 +28,7 @@ def run(name: str, protocol: str) -> None:
         tracking.training(inputs.about, params.train) as tracked,
     ):
         clock = EpochClock(tracked.epoch)
-        for trained in train_folds(inputs.row, params.train, params.augment, inputs.data, inputs.split, clock.epoch):
+        for trained in training.folds(clock.epoch, past=tracked.epoch):
             weights[trained.fold] = saved_folds.save_fold(trained, folder)
             history += trained.history
             sides = validation[validation["fold"] == trained.fold]
@@ -38,6 +39,7 @@ def run(name: str, protocol: str) -> None:
         identity = saved_folds.write_decision(inputs, decided, weights, layers, folder)
         write_json(folder / TIMING_FILE, clock.summary())
         tracked.finished(identity)
+    training.forget()
 
 
 if __name__ == "__main__":

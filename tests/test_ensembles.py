@@ -115,7 +115,7 @@ def test_an_ensemble_names_all_that_its_members_are(tmp_path: Path) -> None:
     decision = joined(one, dataclasses.replace(two, decision=changed))
     assert decision["mode"] == "finetune, frozen"
     assert decision["weights_kind"] == "imagenet, untrained"
-    assert decision["settings"] == {"members": ["one", "two"], "frame": 300}
+    assert decision["settings"] == {"members": ["one", "two"], "frame": 300, "rotations": 1}
     assert decision["parameters"] == {"total": 16, "trainable": 12}
 
 

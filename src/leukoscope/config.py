@@ -112,7 +112,7 @@ class ModelSettings(Section):
     frame: int = Field(default=300, ge=32, description="centre pixels at native scale; 450 is the whole picture")
     size: int = Field(default=224, ge=32, description="pixels of the backbone's square input")
     mode: Literal["frozen", "finetune"] = "frozen"
-    views: int = Field(default=0, ge=0, description="augmented copies of each training image (frozen mode)")
+    views: int = Field(default=0, ge=0, description="augmented copies of each training image, where a head is trained")
     pooling: Literal["max", "avg"] = "max"
     head: Literal["regularized", "plain"] = "regularized"
     width: int = Field(default=256, ge=1, description="units of the regularized head's hidden layer")
@@ -121,6 +121,14 @@ class ModelSettings(Section):
     bias_l1: NotNegative = 0.006
     dropout: float = Field(default=0.2, ge=0, lt=1)
     learning_rate: Positive = 0.003
+    class_weight: Literal["none", "balanced"] = Field(default="none", description="in the training loss")
+    sampling: Literal["image", "group"] = Field(
+        default="image",
+        description="group: an epoch shows every group of a class equally often, as many images as before",
+    )
+    rotations: Literal[1, 4, 8] = Field(
+        default=1, description="p is the mean over the square's rotations; 8 with their mirror images"
+    )
 
 
 class Ensemble(Section):
@@ -144,7 +152,7 @@ class Train(Section):
     epochs: int = Field(default=40, ge=1)
     patience: int = Field(default=8, ge=1, description="epochs without a better val loss before stopping")
     head_epochs: int = Field(default=3, ge=0, description="finetune: epochs on frozen features before all layers train")
-    freeze_batchnorm: bool = True
+    freeze_batchnorm: bool = Field(default=True, description="finetune: the backbone's batch norms stay as they are")
 
 
 class Threshold(Section):

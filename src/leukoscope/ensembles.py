@@ -112,6 +112,7 @@ def decide_ensemble(
         "settings": {
             "members": [decision["row"] for decision in decisions],
             "frame": _largest_frame(name, decisions),
+            "rotations": max(decision["settings"]["rotations"] for decision in decisions),
         },
         "parameters": {
             counted: sum(decision["parameters"][counted] for decision in decisions) for counted in first["parameters"]

@@ -73,11 +73,12 @@ def score(files: Sequence[Path], champion: Champion) -> Scores:
     The call is ALL where p_all exceeds the model's threshold. `subject` is read from C-NMC names, empty for others.
     """
     threshold = champion.decision["pooled"]["threshold"]
-    frame = champion.decision["settings"]["frame"]
+    settings = champion.decision["settings"]
+    size_of_batch = BATCH // settings.get("rotations", 1)  # the model makes one batch of all rotations
     rows: list[dict[str, Any]] = []
     unreadable: list[str] = []
     with progress("scoring", len(files), "images") as advance:
-        for batch in _read_batches(files, frame):
+        for batch in _read_batches(files, settings["frame"], size_of_batch):
             readable = [(file, picture) for file, picture in batch if isinstance(picture, np.ndarray)]
             unreadable += [str(error) for _, error in batch if isinstance(error, DataError)]
             if readable:
@@ -97,7 +98,7 @@ def score(files: Sequence[Path], champion: Champion) -> Scores:
     return Scores(pd.DataFrame(rows, columns=list(COLUMNS)), unreadable)
 
 
-def _read_batches(files: Sequence[Path], frame: int) -> Iterator[list[tuple[Path, np.ndarray | DataError]]]:
+def _read_batches(files: Sequence[Path], frame: int, size: int) -> Iterator[list[tuple[Path, np.ndarray | DataError]]]:
     """Batches of framed pictures, the next one being read while the caller works on this one."""
 
     def read(file: Path) -> tuple[Path, np.ndarray | DataError]:
@@ -107,7 +108,7 @@ def _read_batches(files: Sequence[Path], frame: int) -> Iterator[list[tuple[Path
             return file, error
 
     with ThreadPoolExecutor() as pool:
-        batches = [files[start : start + BATCH] for start in range(0, len(files), BATCH)]
+        batches = [files[start : start + size] for start in range(0, len(files), size)]
         ahead = [pool.submit(read, file) for file in batches[0]] if batches else []
         for following in [*batches[1:], []]:
             current, ahead = ahead, [pool.submit(read, file) for file in following]

@@ -20,6 +20,7 @@ ROW = {
     "frame": 300,
     "size": 64,
     "views": 2,
+    "rotations": 1,
     "pooling": "max",
     "mode": "frozen",
 }
@@ -60,6 +61,21 @@ def test_features_are_kerass_own(few: pd.DataFrame, packed: np.ndarray, store: P
             pictures = [packed[image], *(apply_draw(packed[image], view) for view in draws[2 * image : 2 * image + 2])]
             expected = reduce(model.predict(np.stack(pictures).astype(np.float32), verbose=0), axis=(1, 2))
             np.testing.assert_allclose(features[image], expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_turns_come_after_the_augmented_views(
+    few: pd.DataFrame, packed: np.ndarray, store: Path, tmp_path: Path
+) -> None:
+    features = embedded({**ROW, "rotations": 8}, few, packed, store, tmp_path / "turned")
+    plain = embedded(ROW, few, packed, store, tmp_path / "plain")
+    np.testing.assert_array_equal(features[:, :3], plain)
+    assert features.shape == (21, 3 + 7, 1280)
+    square = packed[5]
+    orbit = [np.rot90(start, quarters) for start in (square, square[:, ::-1]) for quarters in range(4)]
+    assert len({view.tobytes() for view in orbit}) == 8
+    model = build_backbone("mobilenetv2", "none", 300, SIZE)
+    expected = model.predict(np.stack(orbit[1:]).astype(np.float32), verbose=0).max(axis=(1, 2))
+    np.testing.assert_allclose(features[5, 3:], expected, atol=1e-4 * np.abs(expected).max())
 
 
 def test_a_second_pass_computes_nothing(

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import keras
 import numpy as np
@@ -13,6 +14,8 @@ from leukoscope.data.pack import frame_and_resize
 from leukoscope.models.assembly import frame_layers, joined_model, raw_model, trainable_model
 from leukoscope.models.backbones import build_backbone
 from leukoscope.models.heads import build_head
+from leukoscope.models.training import TrainingData, predict
+from leukoscope.models.views import seen, turns_of
 
 SHAPES = [(450, 450), (451, 450), (600, 600), (120, 333), (301, 77)]
 FROZEN = ModelSettings(backbone="mobilenetv2", weights="none", frame=300, size=64)
@@ -22,6 +25,15 @@ def smooth_picture(shape: tuple[int, int], seed: int = 0) -> np.ndarray:
     y, x = np.mgrid[: shape[0], : shape[1]]
     waves = [np.sin(x / (7 + seed) + channel) + np.cos(y / 11 + channel) for channel in range(3)]
     return (127 + 60 * np.stack(waves, axis=-1)).astype(np.uint8)
+
+
+def lopsided_picture(seed: int) -> np.ndarray:
+    """A square picture that none of its turns repeats."""
+    y, x = np.mgrid[:300, :300]
+    brightness = np.hypot(x - 110, 1.4 * (y - 170)) < 80 + 10 * seed
+    return (smooth_picture((300, 300), seed) * (0.2 + 0.8 * brightness[..., None]) * (x / 300)[..., None]).astype(
+        np.uint8
+    )
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -49,6 +61,37 @@ def test_a_raw_model_is_the_mean_of_its_folds(heads: list[keras.Model], tmp_path
     sigmoids = [head.predict(pooled, verbose=0)[0] for head in heads]
     expected = np.mean([positive / (hem + positive) for hem, positive in sigmoids])
     assert raw_model(FROZEN, heads).predict(picture[None], verbose=0) == pytest.approx(expected, abs=1e-4)
+
+
+def test_rotations_are_averaged_inside_the_model(heads: list[keras.Model], tmp_path: Path) -> None:
+    raw_model(FROZEN.model_copy(update={"rotations": 8}), heads).save(tmp_path / "model.keras")
+    model = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    picture, other = lopsided_picture(0), lopsided_picture(3)
+    orbit = np.stack([np.rot90(start, quarters) for start in (picture, picture[:, ::-1]) for quarters in range(4)])
+    each = raw_model(FROZEN, heads).predict(orbit, verbose=0)
+    assert np.ptp(each) > 1e-3
+    p = model.predict(np.stack([*orbit, other]), verbose=0)
+    assert p[:8] == pytest.approx(np.full((8, 1), each.mean()), abs=1e-4)
+    assert p[8] == pytest.approx(model.predict(other[None], verbose=0)[0], abs=1e-6)
+
+
+@pytest.mark.parametrize(("mode", "rotations"), [("frozen", 8), ("finetune", 4)])
+def test_what_evaluation_measures_is_what_the_model_with_rotations_says(
+    heads: list[keras.Model], mode: Literal["frozen", "finetune"], rotations: Literal[4, 8]
+) -> None:
+    row = FROZEN.model_copy(update={"rotations": rotations, "mode": mode, "views": 2})
+    pictures = np.stack([lopsided_picture(seed) for seed in range(3)])
+    packed = np.stack([frame_and_resize(picture, 300, 64) for picture in pictures])
+    backbone = build_backbone("mobilenetv2", "none", 300, 64)
+    views = [seen(packed, turn, keep_black=False).astype(np.float32) for turn in turns_of(rotations)]
+    by_turn = [backbone.predict(view, verbose=0).max(axis=(1, 2)) for view in views]
+    augmented = [np.full_like(by_turn[0], np.nan)] * 2
+    features = np.stack([by_turn[0], *augmented, *by_turn[1:]], axis=1)
+    everyone = np.arange(3)
+    data = TrainingData(everyone, everyone, everyone, everyone, features, packed)
+    fold = heads[0] if mode == "frozen" else trainable_model(backbone, heads[0], row.pooling, "fold_0")
+    expected = raw_model(row, [fold]).predict(pictures, verbose=0)[:, 0]
+    assert predict(fold.predict_on_batch, row, data, everyone) == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_saved_model_loads_in_safe_mode_without_this_package(heads: list[keras.Model], tmp_path: Path) -> None:

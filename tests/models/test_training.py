@@ -1,16 +1,20 @@
 """Training: the best epoch on val is kept, the test side is never read, and the same params give the same model."""
 
 from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
-import keras
 import numpy as np
 import pandas as pd
 import pytest
 
 from leukoscope.config import Augment, ModelSettings, Split, Train
 from leukoscope.data.splits import make_splits
-from leukoscope.models.pictures import AugmentedPictures
-from leukoscope.models.training import TrainedFold, TrainingData, predict, train_folds
+from leukoscope.models.pictures import AugmentedPictures, EpochBatches
+from leukoscope.models.sampling import every_image_once
+from leukoscope.models.training import TrainedFold, Training, TrainingData, predict
+from tests.models.drawn_cells import pictures
 
 FROZEN = ModelSettings(backbone="mobilenetv2", weights="none", views=1, width=16)
 SETTINGS = Train(epochs=6, patience=2, batch_size=20)
@@ -29,11 +33,18 @@ def data(images: pd.DataFrame) -> TrainingData:
     labels = images["label"].to_numpy(int)
     features = rng.normal(size=(len(images), 2, 12)).astype(np.float32)
     features[..., :2] += 1.5 * labels[:, None, None]
-    return TrainingData(images["image_id"].to_numpy(), images["sha256"].to_numpy(), labels, features, None)
+    known = (images[name].to_numpy() for name in ("image_id", "sha256"))
+    return TrainingData(*known, labels, images["group"].to_numpy(), features, None)
+
+
+def training(
+    data: TrainingData, split: pd.DataFrame, row: ModelSettings = FROZEN, settings: Train = SETTINGS
+) -> Training:
+    return Training(row, settings, Augment(), data, split, Path("no store"))
 
 
 def trained(data: TrainingData, split: pd.DataFrame, row: ModelSettings = FROZEN) -> list[TrainedFold]:
-    return list(train_folds(row, SETTINGS, Augment(), data, split))
+    return list(training(data, split, row).folds())
 
 
 def same(one: Iterable[TrainedFold], other: Iterable[TrainedFold]) -> bool:
@@ -58,7 +69,7 @@ def test_the_test_side_is_never_read(data: TrainingData, split: pd.DataFrame) ->
     features, labels = data.features.copy(), data.labels.copy()
     test = data.positions(first, "test")
     features[test], labels[test] = np.nan, -1
-    blinded = TrainingData(data.image_ids, data.sha256, labels, features, None)
+    blinded = replace(data, labels=labels, features=features)
     assert same(trained(data, first), trained(blinded, first))
 
 
@@ -66,7 +77,7 @@ def test_views_of_val_images_are_not_trained_on(data: TrainingData, split: pd.Da
     first = split[split["fold"] == 0]
     features = data.features.copy()
     features[data.positions(first, "val"), 1:] = np.nan
-    blinded = TrainingData(data.image_ids, data.sha256, data.labels, features, None)
+    blinded = replace(data, features=features)
     assert same(trained(data, first), trained(blinded, first))
 
 
@@ -80,11 +91,9 @@ def test_the_best_epoch_on_val_is_kept(data: TrainingData, split: pd.DataFrame) 
 
 
 def test_training_stops_when_val_stops_improving(data: TrainingData, split: pd.DataFrame) -> None:
-    noise = TrainingData(
-        data.image_ids, data.sha256, data.labels, np.random.default_rng(1).normal(size=data.features.shape), None
-    )
+    noise = replace(data, features=np.random.default_rng(1).normal(size=data.features.shape))
     settings = Train(epochs=200, patience=2, batch_size=20)
-    (fold,) = train_folds(FROZEN, settings, Augment(), noise, split[split["fold"] == 0])
+    (fold,) = training(noise, split[split["fold"] == 0], settings=settings).folds()
     losses = [epoch["val_loss"] for epoch in fold.history]
     assert len(losses) < settings.epochs
     assert int(np.argmin(losses)) == len(losses) - 1 - settings.patience
@@ -92,28 +101,53 @@ def test_training_stops_when_val_stops_improving(data: TrainingData, split: pd.D
 
 def test_it_learns_and_all_is_1(data: TrainingData, split: pd.DataFrame) -> None:
     first = split[split["fold"] == 0]
-    (fold,) = train_folds(FROZEN, Train(epochs=60, patience=60), Augment(), data, first)
+    (fold,) = training(data, first, settings=Train(epochs=60, patience=60)).folds()
     test = data.positions(first, "test")
     p = predict(fold.model.predict_on_batch, FROZEN, data, test)
     assert p[data.labels[test] == 1].mean() > 0.55 > 0.5 > p[data.labels[test] == 0].mean()
 
 
+def test_class_weights_and_sampling_change_what_is_learned(data: TrainingData, split: pd.DataFrame) -> None:
+    first = split[split["fold"] == 0]
+    plain = trained(data, first)
+    for change in ({"class_weight": "balanced"}, {"sampling": "group"}):
+        row = FROZEN.model_copy(update=change)
+        assert not same(plain, trained(data, first, row))
+        assert same(trained(data, first, row), trained(data, first, row))
+
+
+def test_a_balanced_loss_raises_the_rarer_class(data: TrainingData, split: pd.DataFrame) -> None:
+    first = split[split["fold"] == 0]
+    noise = replace(data, features=np.random.default_rng(1).normal(size=data.features.shape))
+    rows = FROZEN, FROZEN.model_copy(update={"class_weight": "balanced"})
+    settings = Train(epochs=20, patience=20, batch_size=20)
+    plain, balanced = (
+        predict(
+            next(training(noise, first, row, settings).folds()).model.predict_on_batch,
+            row,
+            noise,
+            noise.positions(first, "train"),
+        )
+        for row in rows
+    )
+    assert (data.labels == 1).mean() == 0.6
+    assert balanced.mean() < plain.mean() - 0.03
+
+
 def test_each_epoch_is_told_as_it_ends(data: TrainingData, split: pd.DataFrame) -> None:
     told: list[dict[str, float]] = []
-    folds = list(train_folds(FROZEN, SETTINGS, Augment(), data, split, told.append))
+    folds = list(training(data, split).folds(told.append))
     assert told == [epoch for fold in folds for epoch in fold.history]
-    assert set(told[0]) == {"fold", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"}
-
-
-def pictures(images: pd.DataFrame, size: int = 32) -> TrainingData:
-    """Pictures whose cells are larger and brighter in class 1."""
-    y, x = np.mgrid[:size, :size]
-    labels = images["label"].to_numpy(int)
-    rng = np.random.default_rng(1)
-    radius = 7 + 4 * labels + rng.normal(size=len(labels))
-    inside = (x - size / 2) ** 2 + (y - size / 2) ** 2 < radius[:, None, None] ** 2
-    packed = (inside[..., None] * (90 + 60 * labels)[:, None, None, None] * np.array([0.9, 0.4, 1.0])).astype(np.uint8)
-    return TrainingData(images["image_id"].to_numpy(), images["sha256"].to_numpy(), labels, None, packed)
+    assert set(told[0]) == {
+        "fold",
+        "epoch",
+        "all_layers",
+        "loss",
+        "accuracy",
+        "val_loss",
+        "val_accuracy",
+        "learning_rate",
+    }
 
 
 def test_epochs_of_pictures_differ_and_repeat_with_the_seed(images: pd.DataFrame) -> None:
@@ -122,9 +156,10 @@ def test_epochs_of_pictures_differ_and_repeat_with_the_seed(images: pd.DataFrame
     targets = np.eye(2, dtype=np.float32)[data.labels[:30]]
 
     def first_batches() -> list[np.ndarray]:
-        batches = AugmentedPictures(data.packed, positions, targets, data.sha256, Augment(), batch_size=8, seed=1)
+        read = AugmentedPictures(data.packed, data.sha256, Augment())
+        batches = EpochBatches(read, positions, targets, batch_size=8)
         first = batches[0][0]
-        batches.on_epoch_end()
+        batches.start_epoch(1)
         return [first, batches[0][0]]
 
     one, other = first_batches(), first_batches()
@@ -140,7 +175,9 @@ def test_an_epoch_holds_every_picture_once_with_its_label(images: pd.DataFrame) 
         horizontal_flip=False, vertical_flip=False, rotation=0, width_shift=0, height_shift=0, shear=0, zoom=0,
         channel_shift=0,
     )  # fmt: skip
-    batches = AugmentedPictures(data.packed, positions, targets, data.sha256, still, batch_size=40, seed=1)
+    read = AugmentedPictures(data.packed, data.sha256, still)
+    order = partial(every_image_once, labels=data.labels[positions], groups=data.groups[positions])
+    batches = EpochBatches(read, positions, targets, batch_size=40, seed=1, order=order)
     seen = [batches[index] for index in range(len(batches))]
     order = sorted(range(len(positions)), key=lambda index: data.packed[positions[index]].tobytes())
     both = [
@@ -149,30 +186,3 @@ def test_an_epoch_holds_every_picture_once_with_its_label(images: pd.DataFrame) 
         for picture, target in zip(xs, ys, strict=True)
     ]
     assert sorted(both) == [(data.packed[positions[i]].tobytes(), data.labels[positions[i]]) for i in order]
-
-
-@pytest.mark.slow
-def test_finetuning_lowers_the_loss_moves_the_backbone_and_keeps_batch_norm(
-    images: pd.DataFrame, split: pd.DataFrame
-) -> None:
-    row = FROZEN.model_copy(update={"mode": "finetune", "frame": 300, "size": 32, "learning_rate": 0.001})
-    data, first = pictures(images), split[split["fold"] == 0]
-    settings = Train(epochs=4, head_epochs=2, patience=4, batch_size=20)
-    from leukoscope.models.backbones import batchnorms, build_backbone
-
-    (fold,) = train_folds(row, settings, Augment(), data, first)
-    start = build_backbone("mobilenetv2", "none", 300, 32)
-    assert len(fold.history) == 6
-    for before, after in zip(batchnorms(start), batchnorms(fold.model)[:-1], strict=True):
-        for one, other in zip(before.get_weights(), after.get_weights(), strict=True):
-            np.testing.assert_array_equal(one, other)
-    kernels = [
-        [layer.get_weights()[0] for layer in model._flatten_layers() if isinstance(layer, keras.layers.Conv2D)]
-        for model in (start, fold.model)
-    ]
-    assert all((one != other).any() for one, other in zip(*kernels, strict=True))
-    losses = [epoch["loss"] for epoch in fold.history]
-    assert losses[-1] < losses[settings.head_epochs] < losses[0]
-    p = predict(fold.model.predict_on_batch, row, data, data.positions(first, "test"))
-    assert np.isfinite(p).all()
-    assert p.std() > 0

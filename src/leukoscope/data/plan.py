@@ -13,7 +13,7 @@ from leukoscope.atomic import new_folder, write_json
 from leukoscope.config import ModelSettings, Params
 
 PICTURES_FILE = "pictures.json"
-EMBEDDING_SETTINGS = ("backbone", "weights", "frame", "size", "views", "pooling")
+EMBEDDING_SETTINGS = ("backbone", "weights", "frame", "size", "views", "rotations", "pooling")
 
 
 class Pictures(TypedDict):
@@ -33,8 +33,9 @@ def pictures(params: Params) -> Pictures:
 
 
 def embedding(row: ModelSettings) -> dict[str, str | int]:
-    """What the frozen features of `row` depend on; without views in finetune mode, which draws its own."""
-    return {**{name: getattr(row, name) for name in EMBEDDING_SETTINGS}, "views": _views(row), "mode": row.mode}
+    """What the frozen features of `row` depend on; finetune mode makes its own views and rotations of the pictures."""
+    own = {} if row.mode == "frozen" else {"views": 0, "rotations": 1}
+    return {**{name: getattr(row, name) for name in EMBEDDING_SETTINGS}, **own, "mode": row.mode}
 
 
 def _views(row: ModelSettings) -> int:

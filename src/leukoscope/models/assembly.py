@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from leukoscope.config import ModelSettings
 from leukoscope.models.backbones import build_backbone
 from leukoscope.models.heads import probability
+from leukoscope.models.views import turned_in_a_model, turns_of
 
 if TYPE_CHECKING:
     import keras
@@ -49,7 +50,7 @@ def trainable_model(backbone: keras.Model, head: keras.Model, pooling: str, name
 
 
 def raw_model(row: ModelSettings, folds: Sequence[keras.Model]) -> keras.Model:
-    """Raw pictures [n, height, width, 3] to p(ALL) [n, 1]: the mean over the folds' models.
+    """Raw pictures [n, height, width, 3] to p(ALL) [n, 1]: the mean over the folds' models and the row's rotations.
 
     `folds` are what training saved: heads, which here share one backbone (frozen mode), or whole framed models
     (finetune mode).
@@ -58,32 +59,33 @@ def raw_model(row: ModelSettings, folds: Sequence[keras.Model]) -> keras.Model:
 
 
 def joined_model(members: Mapping[str, tuple[ModelSettings, Sequence[keras.Model]]]) -> keras.Model:
-    """Raw pictures [n, height, width, 3] to p(ALL) [n, 1]: the mean over the members, each the mean over its folds.
+    """Raw pictures [n, height, width, 3] to p(ALL) [n, 1]: the mean over the members, each over its folds.
 
-    A member is a row with what training saved of it. Members with one frame and size share the framed picture, and
-    frozen ones with the same backbone and weights besides share its branch.
+    A member is a row with what training saved of it. Members with one frame, size and rotations share the framed
+    pictures, and frozen ones with the same backbone and weights besides share its branch.
     """
     import keras
 
     picture = keras.Input((None, None, 3), name="picture")
 
     @cache
-    def framed(frame: int, size: int) -> keras.KerasTensor:
-        return frame_layers(picture, frame, size)
+    def framed(frame: int, size: int, rotations: int) -> keras.KerasTensor:
+        return _turned(frame_layers(picture, frame, size), rotations)
 
     @cache
-    def feature_map(backbone: str, weights: str, frame: int, size: int) -> keras.KerasTensor:
+    def feature_map(backbone: str, weights: str, frame: int, size: int, rotations: int) -> keras.KerasTensor:
         name = f"{backbone}_{next(branch)}"
-        return _named(build_backbone(backbone, weights, frame, size), name)(framed(frame, size))
+        return _named(build_backbone(backbone, weights, frame, size), name)(framed(frame, size, rotations))
 
     branch = count()
     means = []
     for name, (row, folds) in members.items():
         if row.mode == "frozen":
-            inputs = pool(feature_map(row.backbone, row.weights, row.frame, row.size), row.pooling)
+            inputs = pool(feature_map(row.backbone, row.weights, row.frame, row.size, row.rotations), row.pooling)
         else:
-            inputs = framed(row.frame, row.size)
-        means.append(_mean([probability(_named(fold, f"{name}_{fold.name}")(inputs)) for fold in folds]))
+            inputs = framed(row.frame, row.size, row.rotations)
+        of_folds = _mean([probability(_named(fold, f"{name}_{fold.name}")(inputs)) for fold in folds])
+        means.append(_mean_of_turns(of_folds, row.rotations))
     return keras.Model(picture, _mean(means), name="leukoscope")
 
 
@@ -92,6 +94,20 @@ def _named(model: keras.Model, name: str) -> keras.Model:
     import keras
 
     return keras.Model(model.input, model.output, name=name)
+
+
+def _turned(framed: keras.KerasTensor, rotations: int) -> keras.KerasTensor:
+    """All turns of [n, size, size, 3] as one larger batch, turn by turn: so the models are in the graph once."""
+    from keras import ops
+
+    return framed if rotations == 1 else ops.concatenate([turned_in_a_model(framed, t) for t in turns_of(rotations)])
+
+
+def _mean_of_turns(p_all: keras.KerasTensor, rotations: int) -> keras.KerasTensor:
+    """[rotations * n, 1] as `_turned` orders them, to [n, 1]."""
+    from keras import ops
+
+    return p_all if rotations == 1 else ops.mean(ops.reshape(p_all, (rotations, -1, 1)), axis=0)
 
 
 def _mean(values: Sequence[keras.KerasTensor]) -> keras.KerasTensor:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ import numpy as np
 import pandas as pd
 
 from leukoscope.atomic import new_folder, write_json
-from leukoscope.data.augment import Draw, apply_draw, draws_of
+from leukoscope.data.augment import Draw, draws_of
 from leukoscope.models.backbones import backbone, weights_identity
 from leukoscope.models.engine import PooledFeatures, converted_backbone, converted_layers
 from leukoscope.models.feature_store import FeatureStore, pass_name, vector_key
+from leukoscope.models.views import View, seen, turns_of
 from leukoscope.models.weights import weights_kind
 from leukoscope.progress import progress
 
@@ -36,18 +38,74 @@ def embed(
 ) -> None:
     """Write a row's pooled features and what to know of them, replacing `folder`.
 
-    features.npy is float32 [images, 1 + views, channels]; view 0 is the image as it is. `row` is the row's entry in
-    data/plan, `packed` [images, size, size, 3] is in the order of `images`, and `draws` holds each image's views 1 to
-    K in the same order. Vectors that `store` remembers are not computed again.
+    features.npy is float32 [images, views, channels]: view 0 is the image as it is, then come the row's augmented views
+    and the turns beside the image itself. `row` is the row's entry in data/plan, `packed` [images, size, size, 3] is in
+    the order of `images`, and `draws` holds each image's views 1 to K in the same order. Vectors that `store` remembers
+    are not computed again.
     """
+    turns = turns_of(row["rotations"])[1:]
+    views = [[None, *of_image, *turns] for of_image in _draws(images, draws, row["views"])]
+    computed = _computed(row, images["sha256"].to_numpy(), packed, views, keep_black, store)
+    channels = computed.vectors.width // 2
+    with new_folder(folder) as part:
+        shape = (len(images), 1 + row["views"] + len(turns), channels)
+        features = np.lib.format.open_memmap(part / FEATURES_FILE, "w+", np.float32, shape)
+        computed.read_into(features.reshape(-1, channels), row["pooling"])
+        features.flush()
+        layers = converted_layers(computed.converted)
+        write_json(part / ABOUT_FILE, {**_about(row), "channels": channels, "layers": layers})
+
+
+def pooled_features(
+    row: Mapping[str, Any],
+    sha256: np.ndarray,
+    packed: np.ndarray,
+    draws: Sequence[Sequence[Draw]],
+    keep_black: bool,
+    store: Path,
+) -> np.ndarray:
+    """Features float32 [images, 1 + draws, channels] of some images, without a folder; `draws` are each image's.
+
+    `row` holds a row's settings, and `sha256` and `packed` are the images'. `store` is the memory that `embed` has.
+    """
+    views = [[None, *of_image] for of_image in draws]
+    computed = _computed(row, sha256, packed, views, keep_black, store)
+    channels = computed.vectors.width // 2
+    features = np.empty((len(computed.keys), channels), np.float32)
+    computed.read_into(features, row["pooling"])
+    return features.reshape(len(views), -1, channels)
+
+
+@dataclass(frozen=True)
+class _Computed:
+    """The memory of a pass that lacks nothing, the keys of every image's views in turn, and the converted backbone."""
+
+    vectors: FeatureStore
+    keys: list[bytes]
+    converted: Path
+
+    def read_into(self, features: np.ndarray, pooling: str) -> None:
+        """Fill `features` [keys, channels] with the vectors of one pooling."""
+        channels = features.shape[1]
+        columns = slice(0, channels) if pooling == "avg" else slice(channels, None)
+        self.vectors.read_into(features, self.keys, columns)
+
+
+def _computed(
+    row: Mapping[str, Any],
+    sha256: np.ndarray,
+    packed: np.ndarray,
+    views: Sequence[Sequence[View]],
+    keep_black: bool,
+    store: Path,
+) -> _Computed:
     backbone(row["backbone"])
     identity = weights_identity(row["backbone"], row["weights"], row["size"])
     kind = {"weights": identity, "frame": row["frame"], "size": row["size"]}
     passes = store / "features" / pass_name(kind)
     vectors = FeatureStore(passes / "vectors")
-    views = _views(images, draws, row["views"])
     flat = [(image, view) for image, of_image in enumerate(views) for view in of_image]
-    keys = [vector_key(images["sha256"].iloc[image], view, keep_black) for image, view in flat]
+    keys = [vector_key(sha256[image], view, keep_black) for image, view in flat]
     missing = _first_of_each(keys, vectors)
     converted = converted_backbone(row["backbone"], row["weights"], row["frame"], row["size"], passes / "ir")
     if missing:
@@ -55,30 +113,21 @@ def embed(
 
         def picture(position: int) -> np.ndarray:
             image, view = flat[position]
-            return packed[image] if view is None else apply_draw(packed[image], view, keep_black=keep_black)
+            return seen(packed[image], view, keep_black=keep_black)
 
         _compute(engine, vectors, missing, keys, picture)
-    channels = vectors.width // 2
-    columns = slice(0, channels) if row["pooling"] == "avg" else slice(channels, None)
-    with new_folder(folder) as part:
-        shape = (len(images), 1 + row["views"], channels)
-        features = np.lib.format.open_memmap(part / FEATURES_FILE, "w+", np.float32, shape)
-        vectors.read_into(features.reshape(-1, channels), keys, columns)
-        features.flush()
-        kind_of_weights = weights_kind(row["weights"])
-        about = {**row, "weights_identity": identity, "weights_kind": kind_of_weights, "channels": channels}
-        write_json(part / ABOUT_FILE, {**about, "layers": converted_layers(converted)})
+    return _Computed(vectors, keys, converted)
 
 
-def _views(images: pd.DataFrame, draws: pd.DataFrame, count: int) -> list[list[Draw | None]]:
-    """For each image: None for the image itself, then its first `count` draws."""
+def _draws(images: pd.DataFrame, draws: pd.DataFrame, count: int) -> list[list[Draw]]:
+    """For each image its first `count` draws."""
     if not count:
-        return [[None] for _ in range(len(images))]
+        return [[] for _ in range(len(images))]
     wanted = draws[draws["view"] <= count]
     if list(wanted["image_id"]) != [image_id for image_id in images["image_id"] for _ in range(count)]:
         raise ValueError("the draws are not those of these images, in their order")
     parameters = draws_of(wanted)
-    return [[None, *parameters[first : first + count]] for first in range(0, len(parameters), count)]
+    return [parameters[first : first + count] for first in range(0, len(parameters), count)]
 
 
 def _first_of_each(keys: list[bytes], vectors: FeatureStore) -> list[int]:
@@ -107,13 +156,22 @@ def _compute(
 def reference_pack(row: Mapping[str, Any], packed: np.ndarray, folder: Path) -> None:
     """For a row that finetunes: no features, but the hash of the pictures, so its training follows their changes."""
     backbone(row["backbone"])
+    about = {**_about(row), "pictures_sha256": pictures_hash(packed)}
+    with new_folder(folder) as part:
+        write_json(part / ABOUT_FILE, about)
+
+
+def _about(row: Mapping[str, Any]) -> dict[str, Any]:
+    identity = weights_identity(row["backbone"], row["weights"], row["size"])
+    return {**row, "weights_identity": identity, "weights_kind": weights_kind(row["weights"])}
+
+
+def pictures_hash(packed: np.ndarray) -> str:
+    """The SHA-256 of packed pictures, read a part at a time."""
     digest = hashlib.sha256()
     for start in range(0, len(packed), SHARD):
         digest.update(np.ascontiguousarray(packed[start : start + SHARD]).data)
-    identity = weights_identity(row["backbone"], row["weights"], row["size"])
-    about = {**row, "weights_identity": identity, "weights_kind": weights_kind(row["weights"])}
-    with new_folder(folder) as part:
-        write_json(part / ABOUT_FILE, {**about, "pictures_sha256": digest.hexdigest()})
+    return digest.hexdigest()
 
 
 def read_features(folder: Path) -> tuple[np.ndarray | None, dict[str, Any]]:

@@ -70,6 +70,7 @@ class PooledFeatures:
 
     def __init__(self, path: Path, size: int) -> None:
         self._compiled = compiled(path, [BATCH, size, size, 3], PERFORMANCE_HINT="THROUGHPUT")
+        self._at_once = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         self.size = size
         self.width = int(self._compiled.output(0).partial_shape[1].get_length())
 
@@ -78,22 +79,27 @@ class PooledFeatures:
 
         `done(n)` is told of every `n` more pictures finished.
         """
-        import openvino as ov
-
         count = len(pictures)
         out = np.empty((count, self.width), np.float32)
-        queue = ov.AsyncInferQueue(self._compiled)
+        # Waited for here and not told by callbacks: OpenVINO's threads would need Python's lock for those, and
+        # when a compiled model goes it holds that lock and waits for its threads.
+        requests = [self._compiled.create_infer_request() for _ in range(self._at_once)]
+        firsts = range(0, count, BATCH)
 
-        def keep(request: ov.InferRequest, first: int) -> None:
+        def keep(batch: int) -> None:
+            first, request = firsts[batch], requests[batch % len(requests)]
+            request.wait()
             last = min(first + BATCH, count)
             out[first:last] = request.get_output_tensor(0).data[: last - first]
             done(last - first)
 
-        queue.set_callback(keep)
-        for first in range(0, count, BATCH):
-            batch = np.zeros((BATCH, self.size, self.size, 3), np.float32)
+        for batch, first in enumerate(firsts):
+            pixels = np.zeros((BATCH, self.size, self.size, 3), np.float32)
             for position, picture in enumerate(pictures[first : first + BATCH]):
-                batch[position] = picture()
-            queue.start_async({0: batch}, first)
-        queue.wait_all()
+                pixels[position] = picture()
+            if batch >= len(requests):
+                keep(batch - len(requests))
+            requests[batch % len(requests)].start_async({0: pixels})
+        for batch in range(max(0, len(firsts) - len(requests)), len(firsts)):
+            keep(batch)
         return out

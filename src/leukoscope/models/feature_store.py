@@ -16,6 +16,7 @@ import numpy as np
 
 from leukoscope.atomic import new_file
 from leukoscope.data.augment import Draw
+from leukoscope.models.views import View
 
 KEY_BYTES = 32
 
@@ -25,9 +26,9 @@ def pass_name(settings: Mapping[str, str | int]) -> str:
     return hashlib.sha256(json.dumps(dict(settings), sort_keys=True).encode()).hexdigest()[:24]
 
 
-def vector_key(sha256: str, view: Draw | None, keep_black: bool) -> bytes:
-    """The key of one image's vector: unaugmented for None, else under that draw."""
-    words = repr((sha256, view, keep_black if view else None))
+def vector_key(sha256: str, view: View, keep_black: bool) -> bytes:
+    """The key of the vector of one image as `view` shows it; `keep_black` concerns draws alone."""
+    words = repr((sha256, view, keep_black if isinstance(view, Draw) else None))
     return hashlib.sha256(words.encode()).digest()
 
 

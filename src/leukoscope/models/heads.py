@@ -21,7 +21,7 @@ def _regularized(features: keras.KerasTensor, row: ModelSettings) -> keras.Keras
     """
     from keras import layers, regularizers
 
-    x = layers.BatchNormalization(name="batch_norm")(features)
+    x = layers.BatchNormalization(name="batch_norm", dtype="float32")(features)
     x = layers.Dense(
         row.width,
         activation="relu",
@@ -29,8 +29,9 @@ def _regularized(features: keras.KerasTensor, row: ModelSettings) -> keras.Keras
         activity_regularizer=regularizers.L1(row.activity_l1),
         bias_regularizer=regularizers.L1(row.bias_l1),
         name="hidden",
+        dtype="float32",  # in float16 the penalties would overflow
     )(x)
-    return layers.Dropout(row.dropout, name="dropout")(x)
+    return layers.Dropout(row.dropout, name="dropout", dtype="float32")(x)
 
 
 def _plain(features: keras.KerasTensor, row: ModelSettings) -> keras.KerasTensor:
@@ -44,12 +45,12 @@ HEADS: dict[str, Callable[[keras.KerasTensor, ModelSettings], keras.KerasTensor]
 
 
 def build_head(row: ModelSettings, features: int, name: str = "head") -> keras.Model:
-    """A head from [n, features] to two sigmoids [n, 2] (hem, ALL)."""
+    """A head from [n, features] to two sigmoids [n, 2] (hem, ALL), in float32 even where the backbone is not."""
     import keras
 
-    inputs = keras.Input((features,), name="features")
-    sigmoids = keras.layers.Dense(2, activation="sigmoid", name="sigmoids")(HEADS[row.head](inputs, row))
-    return keras.Model(inputs, sigmoids, name=name)
+    inputs = keras.Input((features,), name="features", dtype="float32")
+    last = keras.layers.Dense(2, activation="sigmoid", name="sigmoids", dtype="float32")
+    return keras.Model(inputs, last(HEADS[row.head](inputs, row)), name=name)
 
 
 def probability(sigmoids: keras.KerasTensor) -> keras.KerasTensor:

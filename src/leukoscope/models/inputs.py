@@ -56,6 +56,7 @@ def read_inputs(params: Params, name: str, protocol: Protocol, folder: Path = Pa
         image_ids=images["image_id"].to_numpy(),
         sha256=images["sha256"].to_numpy(),
         labels=images["label"].fillna(-1).to_numpy(int),
+        groups=images["group"].to_numpy(),
         features=features,
         packed=open_pack(folder / "packed", row.frame, row.size) if row.mode == "finetune" else None,
     )

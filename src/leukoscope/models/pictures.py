@@ -1,6 +1,9 @@
-"""Batches of packed pictures for Keras: augmented anew each epoch for training, as they are for everything else."""
+"""Batches for Keras whose order and contents depend on the seed and the epoch's number alone."""
 
 from __future__ import annotations
+
+import os
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -8,51 +11,64 @@ import numpy as np
 from leukoscope import config
 from leukoscope.data.augment import apply_draw, draw
 
-THREADS = 2
+THREADS = min(8, os.cpu_count() or 1)
 # Epoch views are numbered far above the stored ones, so finetuning never repeats an embedded view.
 FIRST_EPOCH_VIEW = 1_000_000
+Read = Callable[[np.ndarray, int], np.ndarray]
+Order = Callable[[np.random.Generator], np.ndarray]
 
 
-class AugmentedPictures(keras.utils.PyDataset):
-    """Shuffled batches (float32 [batch, size, size, 3] in 0..255, targets [batch, 2]) under a new draw each epoch.
+class AugmentedPictures:
+    """Packed pictures under Table II, with a new draw for each epoch."""
 
-    `positions` index `packed` and `sha256`; `targets` are in the order of `positions`. Order and draws depend on the
-    seed and the epoch's number alone.
+    def __init__(self, packed: np.ndarray, sha256: np.ndarray, augment: config.Augment) -> None:
+        self._packed, self._sha256, self._augment = packed, sha256, augment
+
+    def __call__(self, positions: np.ndarray, epoch: int) -> np.ndarray:
+        """The pictures at `positions` of the pack, float32 [n, size, size, 3] in 0..255."""
+        return np.stack([self._augmented(position, epoch) for position in positions]).astype(np.float32)
+
+    def _augmented(self, position: int, epoch: int) -> np.ndarray:
+        parameters = draw(self._augment, str(self._sha256[position]), FIRST_EPOCH_VIEW + epoch)
+        return apply_draw(self._packed[position], parameters, keep_black=self._augment.keep_black)
+
+
+class EpochBatches(keras.utils.PyDataset):
+    """Batches of what `read` gives for `positions`, with their targets, in a new `order` each epoch.
+
+    `read(positions, epoch)` gives the inputs of some positions. `targets` are in the order of `positions`, and `order`
+    draws indices into both; without it every epoch has the given order. A `fit` takes them with shuffle=False and the
+    callback `following`: Keras tells a PyDataset of no epoch's number, and a resumed training starts from a later one.
     """
 
     def __init__(
         self,
-        packed: np.ndarray,
+        read: Read,
         positions: np.ndarray,
         targets: np.ndarray,
-        sha256: np.ndarray,
-        augment: config.Augment,
         *,
         batch_size: int,
-        seed: int,
+        seed: int = 0,
+        order: Order | None = None,
     ) -> None:
         super().__init__(workers=THREADS)
-        self._packed, self._positions, self._targets, self._sha256 = packed, positions, targets, sha256
-        self._augment, self._batch_size, self._seed = augment, batch_size, seed
-        self._epoch = 0
-        self._shuffle()
+        self._read, self._positions, self._targets = read, positions, targets
+        self._batch_size, self._seed, self._draw_order = batch_size, seed, order
+        self.start_epoch(0)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Take the order and the contents of epoch 0, 1, ..."""
+        self._epoch = epoch
+        everything = np.arange(len(self._positions))
+        self._order = self._draw_order(np.random.default_rng([self._seed, epoch])) if self._draw_order else everything
 
     def __len__(self) -> int:
         return -(-len(self._positions) // self._batch_size)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         rows = self._order[index * self._batch_size : (index + 1) * self._batch_size]
-        pictures = [self._augmented(self._positions[row]) for row in rows]
-        return np.stack(pictures).astype(np.float32), self._targets[rows]
+        return self._read(self._positions[rows], self._epoch), self._targets[rows]
 
-    def on_epoch_end(self) -> None:
-        """Take the next epoch's order and draws."""
-        self._epoch += 1
-        self._shuffle()
-
-    def _augmented(self, position: int) -> np.ndarray:
-        parameters = draw(self._augment, str(self._sha256[position]), FIRST_EPOCH_VIEW + self._epoch)
-        return apply_draw(self._packed[position], parameters, keep_black=self._augment.keep_black)
-
-    def _shuffle(self) -> None:
-        self._order = np.random.default_rng([self._seed, self._epoch]).permutation(len(self._positions))
+    def following(self) -> keras.callbacks.Callback:
+        """The callback that starts the batches' epochs with those of a `fit`."""
+        return keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: self.start_epoch(epoch))

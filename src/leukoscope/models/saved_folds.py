@@ -20,8 +20,9 @@ from leukoscope.errors import DataError
 from leukoscope.models import load_keras
 from leukoscope.models.architecture import LayerFacts, parameters
 from leukoscope.models.engine import compiled, export
+from leukoscope.models.fitting import HISTORY_COLUMNS
 from leukoscope.models.inputs import RowInputs
-from leukoscope.models.training import HISTORY_COLUMNS, TrainedFold, TrainingData, predict
+from leukoscope.models.training import TrainedFold, TrainingData, predict
 
 if TYPE_CHECKING:
     import keras

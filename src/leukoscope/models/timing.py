@@ -14,26 +14,30 @@ TIMING_FILE = "timing.json"
 class EpochClock:
     """Passes epochs on as they end, and keeps the wall-clock seconds between the ends of two of one fold.
 
-    Each fold's first epoch is left out: it also builds and compiles the model.
+    Each fold's first epoch is left out: it also builds and compiles the model. So are, where all layers train, the
+    epochs that trained the head alone.
     """
 
     def __init__(self, on_epoch: Callable[[dict[str, float]], None]) -> None:
         self._on_epoch = on_epoch
-        self._last: tuple[float, float] | None = None
-        self.seconds: list[float] = []
+        self._last: tuple[tuple[float, float], float] | None = None
+        self._seconds: dict[float, list[float]] = {}
 
     def epoch(self, values: dict[str, float]) -> None:
-        """Take one epoch as a dict of `models.training.HISTORY_COLUMNS`."""
+        """Take one epoch as a dict of `models.fitting.HISTORY_COLUMNS`."""
         now = time.monotonic()
-        if self._last is not None and self._last[0] == values["fold"]:
-            self.seconds.append(now - self._last[1])
+        part = values["fold"], values["all_layers"]
+        of_kind = self._seconds.setdefault(values["all_layers"], [])
+        if self._last is not None and self._last[0] == part:
+            of_kind.append(now - self._last[1])
         self._on_epoch(values)
-        self._last = (values["fold"], now)
+        self._last = (part, now)
 
     def summary(self) -> dict[str, Any]:
         """seconds_per_epoch (the median, its validation included; None if no fold had two), epochs_timed, machine."""
-        timed = round(median(self.seconds), 3) if self.seconds else None
-        return {"seconds_per_epoch": timed, "epochs_timed": len(self.seconds), "machine": machine()}
+        seconds = self._seconds[max(self._seconds)] if self._seconds else []
+        timed = round(median(seconds), 3) if seconds else None
+        return {"seconds_per_epoch": timed, "epochs_timed": len(seconds), "machine": machine()}
 
 
 def machine() -> str:

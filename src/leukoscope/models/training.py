@@ -6,45 +6,58 @@ Both keep the weights of the best epoch on val and never look at the test side.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from leukoscope import config
 from leukoscope.models import load_keras
-from leukoscope.models.assembly import trainable_model
-from leukoscope.models.backbones import batchnorms, build_backbone, trunk_of
-from leukoscope.models.heads import build_head, compile_for_training
+from leukoscope.models.fitting import EpochEnd, History, Vectors, fit_head
+from leukoscope.models.heads import build_head
+from leukoscope.models.views import turned, turns_of
 
 if TYPE_CHECKING:
     import keras
 
-HISTORY_COLUMNS = ("fold", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
-STEPS_PER_EXECUTION = 16  # a head's step is so short that Keras's bookkeeping between steps would cost more
 PREDICTED_AT_ONCE = 64  # pictures in memory as floats
-EpochEnd = Callable[[dict[str, float]], None]
 
 
 @dataclass(frozen=True)
 class TrainingData:
     """What folds train on. Arrays are in the order of images.parquet.
 
-    `features` [images, 1 + views, channels] for frozen rows, `packed` uint8 [images, size, size, 3] for finetuned
-    ones; the other is None. `labels` holds 0, 1, or -1 where there is none.
+    `features` [images, views, channels] (as `embedding.embed` orders the views) for frozen rows, `packed` uint8
+    [images, size, size, 3] for finetuned ones; the other is None. `labels` holds 0, 1, or -1 where there is none.
     """
 
     image_ids: np.ndarray
     sha256: np.ndarray
     labels: np.ndarray
+    groups: np.ndarray
     features: np.ndarray | None
     packed: np.ndarray | None
 
     def positions(self, fold: pd.DataFrame, side: str) -> np.ndarray:
         """Positions of one side's images, ascending."""
         return np.flatnonzero(np.isin(self.image_ids, fold.loc[fold["side"] == side, "image_id"].to_numpy()))
+
+    def vectors(self) -> np.ndarray:
+        """The features. Raises ValueError for the data of a row that finetunes."""
+        if self.features is None:
+            raise ValueError("a frozen row needs features")
+        return self.features
+
+    def pictures(self) -> np.ndarray:
+        """The packed pictures. Raises ValueError for the data of a frozen row."""
+        if self.packed is None:
+            raise ValueError("a row that finetunes needs packed pictures")
+        return self.packed
 
 
 @dataclass(frozen=True)
@@ -56,150 +69,96 @@ class TrainedFold:
     history: list[dict[str, float]]
 
 
-def train_folds(
-    row: config.ModelSettings,
-    settings: config.Train,
-    augment: config.Augment,
-    data: TrainingData,
-    split: pd.DataFrame,
-    on_epoch: EpochEnd = lambda epoch: None,
-) -> Iterator[TrainedFold]:
-    """Train every fold of a protocol's `split` in turn. `on_epoch` is told of each epoch as it ends."""
-    load_keras()
-    import keras
+@dataclass(frozen=True)
+class Training:
+    """A row's training under a protocol's `split`: all that determines it, and the store of work not to be done twice.
 
-    train_fold = {"frozen": _train_frozen, "finetune": _finetune}[row.mode]
-    for _, sides in split.groupby("fold"):
-        number = int(sides["fold"].iloc[0])
-        # The fold's number is part of the seed, so folds may be trained in any order or alone.
-        keras.utils.set_random_seed(settings.seed + 1000 * number)
-        history: list[dict[str, float]] = []
+    A finetuning that was killed goes on from its last finished epoch when it is made again, with the same result as
+    if nothing had happened. What it keeps for that stays until `forget`.
+    """
 
-        def keep(epoch: dict[str, float], history: list = history, number: int = number) -> None:
-            history.append({"fold": number, "epoch": len(history) + 1, **epoch})
-            on_epoch(history[-1])
+    row: config.ModelSettings
+    settings: config.Train
+    augment: config.Augment
+    data: TrainingData
+    split: pd.DataFrame
+    store: Path
 
-        model = train_fold(row, settings, augment, data, sides, f"fold_{number}", keep)
-        yield TrainedFold(number, model, history)
+    def folds(
+        self, on_epoch: EpochEnd = lambda epoch: None, past: EpochEnd = lambda epoch: None
+    ) -> Iterator[TrainedFold]:
+        """Train every fold in turn. `on_epoch` is told of each epoch as it ends, `past` of those before a kill."""
+        load_keras()
+        import keras
 
+        for _, sides in self.split.groupby("fold"):
+            fold = int(sides["fold"].iloc[0])
+            keras.utils.set_random_seed(self.seed(fold))
+            history = History(fold, on_epoch, past)
+            yield TrainedFold(fold, self._trained(sides, f"fold_{fold}", history), history.epochs)
 
-def _targets(labels: np.ndarray) -> np.ndarray:
-    return np.eye(2, dtype=np.float32)[labels]
+    def seed(self, fold: int) -> int:
+        """The fold's number is part of its seed, so folds may be trained in any order or alone."""
+        return self.settings.seed + 1000 * fold
 
+    @cached_property
+    def checkpoints(self) -> Path:
+        """The folder of the folds' last epochs, named by a hash of everything that determines the training."""
+        from leukoscope.models.checkpoints import training_key
 
-def _train_frozen(
-    row: config.ModelSettings,
-    settings: config.Train,
-    augment: config.Augment,
-    data: TrainingData,
-    sides: pd.DataFrame,
-    name: str,
-    keep: EpochEnd,
-) -> keras.Model:
-    if data.features is None:
-        raise ValueError("frozen training needs features")
-    train, val = data.positions(sides, "train"), data.positions(sides, "val")
-    views, channels = data.features.shape[1:]
-    head = build_head(row, channels, name)
-    compile_for_training(head, row.learning_rate, steps_per_execution=STEPS_PER_EXECUTION)
-    head.fit(
-        data.features[train].reshape(-1, channels),
-        _targets(np.repeat(data.labels[train], views)),
-        validation_data=(data.features[val, 0], _targets(data.labels[val])),
-        batch_size=settings.batch_size,
-        epochs=settings.epochs,
-        callbacks=_callbacks(settings, keep),
-        verbose=0,
-    )
-    return head
+        return self.store / "training" / training_key(self)
 
+    def forget(self) -> None:
+        """Remove what was kept against a kill: the training's outputs are in place."""
+        if self.row.mode == "finetune" and self.checkpoints.exists():
+            shutil.rmtree(self.checkpoints)
 
-def _finetune(
-    row: config.ModelSettings,
-    settings: config.Train,
-    augment: config.Augment,
-    data: TrainingData,
-    sides: pd.DataFrame,
-    name: str,
-    keep: EpochEnd,
-) -> keras.Model:
-    if data.packed is None:
-        raise ValueError("finetuning needs packed pictures")
-    from leukoscope.models.pictures import AugmentedPictures
+    def _trained(self, sides: pd.DataFrame, name: str, history: History) -> keras.Model:
+        if self.row.mode == "frozen":
+            return self._frozen(sides, name, history)
+        from leukoscope.models.finetuning import finetune
 
-    train, val = data.positions(sides, "train"), data.positions(sides, "val")
-    backbone = build_backbone(row.backbone, row.weights, row.frame, row.size)
-    model = trainable_model(backbone, build_head(row, backbone.output.shape[-1]), row.pooling, name)
-    batches = AugmentedPictures(
-        data.packed,
-        train,
-        _targets(data.labels[train]),
-        data.sha256,
-        augment,
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-    )
-    validation = (plain_pictures(data.packed, val), _targets(data.labels[val]))
-    trunk = trunk_of(backbone)
-    if settings.head_epochs:
-        trunk.trainable = False
-        compile_for_training(model, row.learning_rate)
-        model.fit(
-            batches, validation_data=validation, epochs=settings.head_epochs, callbacks=_reporting(keep), verbose=0
-        )
-    trunk.trainable = True
-    if settings.freeze_batchnorm:
-        for norm in batchnorms(trunk):
-            norm.trainable = False
-    compile_for_training(model, row.learning_rate)
-    model.fit(
-        batches, validation_data=validation, epochs=settings.epochs, callbacks=_callbacks(settings, keep), verbose=0
-    )
-    return model
+        return finetune(self, sides, name, history)
 
+    def _frozen(self, sides: pd.DataFrame, name: str, history: History) -> keras.Model:
+        head = build_head(self.row, self.data.vectors().shape[-1], name)
+        train, val = self._vectors(sides, "train", 1 + self.row.views), self._vectors(sides, "val", 1)
+        fit_head(head, self.row, self.settings, self.settings.epochs, train, val, history)
+        return head
 
-def _reporting(keep: EpochEnd) -> list[keras.callbacks.Callback]:
-    import keras
-
-    def epoch_ended(epoch: int, logs: dict[str, Any]) -> None:
-        rate = float(reporter.model.optimizer.learning_rate)
-        measured = {name: float(logs[name]) for name in HISTORY_COLUMNS if name in logs}
-        keep({**measured, "learning_rate": rate})
-
-    reporter = keras.callbacks.LambdaCallback(on_epoch_end=epoch_ended)
-    return [reporter]
-
-
-def _callbacks(settings: config.Train, keep: EpochEnd) -> list[keras.callbacks.Callback]:
-    import keras
-
-    return [
-        *_reporting(keep),
-        keras.callbacks.ReduceLROnPlateau(monitor="val_loss", factor=0.5, patience=max(1, settings.patience // 2)),
-        keras.callbacks.EarlyStopping(monitor="val_loss", patience=settings.patience, restore_best_weights=True),
-    ]
-
-
-def plain_pictures(packed: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """The packed pictures at `positions` as float32 [n, size, size, 3], 0..255."""
-    return packed[positions].astype(np.float32)
+    def _vectors(self, sides: pd.DataFrame, side: str, views: int) -> Vectors:
+        at = self.data.positions(sides, side)
+        return Vectors(self.data.vectors()[at, :views], self.data.labels[at], self.data.groups[at])
 
 
 def predict(
     sigmoids: Callable[[np.ndarray], np.ndarray], row: config.ModelSettings, data: TrainingData, positions: np.ndarray
 ) -> np.ndarray:
-    """p(ALL) float64 [positions] of one fold's model for the images at `positions`, unaugmented.
+    """p(ALL) float64 [positions] of one fold's model for the images at `positions`: the mean over the row's rotations.
 
     `sigmoids` is the model: from features or framed pixels [n, ...] float32 to [n, 2].
     """
-    if row.mode == "frozen":
-        if data.features is None:
-            raise ValueError("a frozen row predicts from features")
-        both = sigmoids(data.features[positions, 0])
-    else:
-        if data.packed is None:
-            raise ValueError("a finetuned row predicts from packed pictures")
-        parts = [positions[start : start + PREDICTED_AT_ONCE] for start in range(0, len(positions), PREDICTED_AT_ONCE)]
-        both = np.concatenate([sigmoids(plain_pictures(data.packed, part)) for part in parts])
-    hem, positive = both.astype(np.float64).T
+    inputs = {"frozen": _features_by_turn, "finetune": _pictures_by_turn}[row.mode](row, data, positions)
+    return np.mean([np.concatenate([_p_all(sigmoids(part)) for part in of_turn]) for of_turn in inputs], axis=0)
+
+
+def _p_all(sigmoids: np.ndarray) -> np.ndarray:
+    hem, positive = sigmoids.astype(np.float64).T
     return positive / np.maximum(hem + positive, 1e-30)
+
+
+def _features_by_turn(
+    row: config.ModelSettings, data: TrainingData, positions: np.ndarray
+) -> Iterator[Iterable[np.ndarray]]:
+    """For each turn the features of its view, in one part."""
+    for view in [0, *range(1 + row.views, row.views + row.rotations)]:
+        yield [data.vectors()[positions, view]]
+
+
+def _pictures_by_turn(
+    row: config.ModelSettings, data: TrainingData, positions: np.ndarray
+) -> Iterator[Iterable[np.ndarray]]:
+    """For each turn the turned pictures, in parts that fit into memory."""
+    parts = [positions[start : start + PREDICTED_AT_ONCE] for start in range(0, len(positions), PREDICTED_AT_ONCE)]
+    for turn in turns_of(row.rotations):
+        yield (turned(data.pictures()[part], turn).astype(np.float32) for part in parts)

@@ -1,0 +1,134 @@
+"""Finetuning a fold: the head on frozen features, then all layers on augmented pictures, resumable after any epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+import pandas as pd
+
+from leukoscope.data.augment import draw
+from leukoscope.models.assembly import trainable_model
+from leukoscope.models.backbones import batchnorms, build_backbone, trunk_of
+from leukoscope.models.checkpoints import KeepLastEpoch
+from leukoscope.models.embedding import pooled_features
+from leukoscope.models.fitting import History, UntilValStops, Vectors, fit_head, targets
+from leukoscope.models.heads import build_head, compile_for_training
+from leukoscope.models.pictures import AugmentedPictures, EpochBatches
+from leukoscope.models.sampling import ORDERS, class_weights
+
+if TYPE_CHECKING:
+    from leukoscope.models.training import Training
+
+
+def finetune(training: Training, sides: pd.DataFrame, name: str, history: History) -> keras.Model:
+    """Train one fold of a protocol (`sides`), from where an earlier try of it was killed if it was.
+
+    Returns a float32 model of framed pixels [n, size, size, 3] to two sigmoids, with the weights of the best epoch.
+    """
+    row, settings, data, packed = training.row, training.settings, training.data, training.data.pictures()
+    repeatable_arithmetic()
+    callbacks = UntilValStops.of(settings, history, all_layers=True)
+    kept = training.checkpoints / f"fold_{history.fold}.npz"
+    last_epoch = KeepLastEpoch(kept, callbacks, history, settings.epochs)
+    with mixed_precision_on_a_gpu():
+        model = _new_model(training, history.fold, name)
+        if not last_epoch.resumes:
+            _fit_head_on_frozen_features(training, sides, model, history)
+        compile_for_training(model, row.learning_rate)
+    train, val = data.positions(sides, "train"), data.positions(sides, "val")
+    batches = EpochBatches(
+        AugmentedPictures(packed, data.sha256, training.augment),
+        train,
+        targets(data.labels[train]),
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        order=partial(ORDERS[row.sampling], labels=data.labels[train], groups=data.groups[train]),
+    )
+    validation = EpochBatches(
+        lambda positions, epoch: packed[positions].astype(np.float32),
+        val,
+        targets(data.labels[val]),
+        batch_size=settings.batch_size,
+    )
+    model.fit(
+        batches,
+        validation_data=validation,
+        class_weight=class_weights(row, data.labels[train]),
+        initial_epoch=last_epoch.initial_epoch,
+        epochs=settings.epochs,
+        callbacks=[batches.following(), *callbacks.in_order(), last_epoch],
+        shuffle=False,  # Keras would shuffle the batches by Python's own random state, which no checkpoint holds
+        verbose=0,
+    )
+    return _in_float32(model, training, history.fold, name)
+
+
+def repeatable_arithmetic() -> None:
+    """Make TensorFlow add in the same order every time, where that costs little: on a CPU.
+
+    On a GPU some of the backbones' operations have no repeatable form, and TensorFlow would refuse them.
+    """
+    if keras.backend.backend() == "tensorflow" and not on_a_gpu():
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+
+
+def on_a_gpu() -> bool:
+    """Whether Keras's backend computes on a GPU."""
+    return any(device.startswith(("gpu", "cuda")) for device in keras.distribution.list_devices())
+
+
+@contextmanager
+def mixed_precision_on_a_gpu() -> Iterator[None]:
+    """Layers made here compute in float16, on float32 variables, where there is a GPU (heads stay in float32)."""
+    before = keras.config.dtype_policy()
+    if on_a_gpu():
+        keras.config.set_dtype_policy("mixed_float16")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _new_model(training: Training, fold: int, name: str) -> keras.Model:
+    row = training.row
+    backbone = build_backbone(row.backbone, row.weights, row.frame, row.size)
+    # An untrained backbone's start sets a seed of its own, the same for every fold.
+    keras.utils.set_random_seed(training.seed(fold))
+    for norm in batchnorms(trunk_of(backbone)):
+        norm.trainable = not training.settings.freeze_batchnorm  # a frozen one keeps the statistics that it has
+    return trainable_model(backbone, build_head(row, backbone.output.shape[-1]), row.pooling, name)
+
+
+def _in_float32(model: keras.Model, training: Training, fold: int, name: str) -> keras.Model:
+    """The same model without mixed precision, so that it gives the same values wherever it is loaded."""
+    if model.dtype_policy.name == "float32":
+        return model
+    whole = _new_model(training, fold, name)
+    whole.set_weights(model.get_weights())
+    return whole
+
+
+def _fit_head_on_frozen_features(training: Training, sides: pd.DataFrame, model: keras.Model, history: History) -> None:
+    """Fit the head as frozen mode does, on features that are computed once for all folds, protocols and rows."""
+    row, settings, data = training.row, training.settings, training.data
+    if not settings.head_epochs:
+        return
+
+    def vectors(side: str, views: int) -> Vectors:
+        at = data.positions(sides, side)
+        draws = [[draw(training.augment, sha256, 1 + view) for view in range(views)] for sha256 in data.sha256[at]]
+        keep_black = training.augment.keep_black
+        features = pooled_features(
+            row.model_dump(), data.sha256[at], data.pictures()[at], draws, keep_black, training.store
+        )
+        return Vectors(features, data.labels[at], data.groups[at])
+
+    head = model.get_layer("head")
+    fit_head(head, row, settings, settings.head_epochs, vectors("train", row.views), vectors("val", 0), history)

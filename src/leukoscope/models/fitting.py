@@ -1,0 +1,143 @@
+"""What frozen training and finetuning share: epochs on record, stopping on val, and fitting a head on features."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from leukoscope import config
+from leukoscope.models.heads import compile_for_training
+from leukoscope.models.sampling import ORDERS, class_weights
+
+if TYPE_CHECKING:
+    import keras
+
+HISTORY_COLUMNS = ("fold", "epoch", "all_layers", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
+STEPS_PER_EXECUTION = 16  # a head's step is so short that Keras's bookkeeping between steps would cost more
+EpochEnd = Callable[[dict[str, float]], None]
+
+
+@dataclass
+class History:
+    """A fold's epochs as dicts of HISTORY_COLUMNS; `on_epoch` is told of each as it ends.
+
+    Epochs count from 1. `all_layers` is 1 where the whole model trains and 0 where its head does. Those of an earlier
+    try that was killed are told to `past`.
+    """
+
+    fold: int
+    on_epoch: EpochEnd
+    past: EpochEnd
+    epochs: list[dict[str, float]] = field(default_factory=list)
+
+    def add(self, measured: dict[str, float], *, all_layers: bool) -> None:
+        """Take an epoch that ended."""
+        self.epochs.append(
+            {"fold": self.fold, "epoch": len(self.epochs) + 1, "all_layers": int(all_layers), **measured}
+        )
+        self.on_epoch(self.epochs[-1])
+
+    def go_on_from(self, epochs: list[dict[str, float]]) -> None:
+        """Take the epochs of an earlier try."""
+        for epoch in epochs:
+            self.epochs.append(epoch)
+            self.past(epoch)
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Features [images, views, channels] of one side, with the images' labels and groups."""
+
+    features: np.ndarray
+    labels: np.ndarray
+    groups: np.ndarray
+
+
+@dataclass(frozen=True)
+class UntilValStops:
+    """The callbacks of every `fit`: the learning rate halves, and then training stops, where val loss stops falling.
+
+    Val loss is unweighted, of plain views. `best` never stops a training: at the end it brings back the best weights,
+    which may be older than the patience of `stopping` (those that finetuning started from).
+    """
+
+    plateau: keras.callbacks.ReduceLROnPlateau
+    stopping: keras.callbacks.EarlyStopping
+    best: keras.callbacks.EarlyStopping
+    reporting: keras.callbacks.Callback
+
+    @classmethod
+    def of(cls, settings: config.Train, history: History, *, all_layers: bool) -> UntilValStops:
+        """New callbacks that report to `history`."""
+        import keras
+
+        return cls(
+            keras.callbacks.ReduceLROnPlateau(monitor="val_loss", factor=0.5, patience=max(1, settings.patience // 2)),
+            keras.callbacks.EarlyStopping(monitor="val_loss", patience=settings.patience),
+            keras.callbacks.EarlyStopping(monitor="val_loss", patience=sys.maxsize, restore_best_weights=True),
+            _reporting(history, all_layers),
+        )
+
+    def in_order(self) -> list[keras.callbacks.Callback]:
+        """An epoch is reported with the learning rate that it had, so before the rate is halved."""
+        return [self.reporting, self.plateau, self.stopping, self.best]
+
+
+def _reporting(history: History, all_layers: bool) -> keras.callbacks.Callback:
+    import keras
+
+    def epoch_ended(epoch: int, logs: dict[str, Any]) -> None:
+        rate = float(reporter.model.optimizer.learning_rate)
+        measured = {name: float(logs[name]) for name in HISTORY_COLUMNS if name in logs}
+        history.add({**measured, "learning_rate": rate}, all_layers=all_layers)
+
+    reporter = keras.callbacks.LambdaCallback(on_epoch_end=epoch_ended)
+    return reporter
+
+
+def targets(labels: np.ndarray) -> np.ndarray:
+    """Labels 0 and 1 as float32 [n, 2], one for each sigmoid."""
+    return np.eye(2, dtype=np.float32)[labels]
+
+
+def fit_head(
+    head: keras.Model,
+    row: config.ModelSettings,
+    settings: config.Train,
+    epochs: int,
+    train: Vectors,
+    val: Vectors,
+    history: History,
+) -> None:
+    """Compile a head and fit it on every view of `train`; val counts in its plain view (the first) alone."""
+    compile_for_training(head, row.learning_rate, steps_per_execution=STEPS_PER_EXECUTION)
+    views = train.features.shape[1]
+    features = train.features.reshape(-1, train.features.shape[-1])
+    labels, groups = np.repeat(train.labels, views), np.repeat(train.groups, views)
+    callbacks = UntilValStops.of(settings, history, all_layers=False).in_order()
+    known = {
+        "validation_data": (val.features[:, 0], targets(val.labels)),
+        "class_weight": class_weights(row, train.labels),
+        "epochs": epochs,
+        "verbose": 0,
+    }
+    if row.sampling == "image":
+        head.fit(features, targets(labels), batch_size=settings.batch_size, callbacks=callbacks, **known)
+        return
+    from leukoscope.models.pictures import EpochBatches
+
+    batches = EpochBatches(
+        lambda positions, epoch: features[positions],
+        np.arange(len(labels)),
+        targets(labels),
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        order=partial(ORDERS[row.sampling], labels=labels, groups=groups),
+    )
+    callbacks = [batches.following(), *callbacks]
+    head.fit(batches, validation_batch_size=settings.batch_size, shuffle=False, callbacks=callbacks, **known)
