@@ -44,6 +44,9 @@ def test_a_killed_writer_leaves_no_half_output(tmp_path: Path) -> None:
     run = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=False)
     assert run.returncode == -9
     assert not (tmp_path / "out").exists()
+    with new_folder(tmp_path / "out") as part:
+        (part / "whole").touch()
+    assert list(tmp_path.rglob("*")) == [tmp_path / "out", tmp_path / "out" / "whole"]
 
 
 def test_json_has_no_nan_and_a_stable_order(tmp_path: Path) -> None:

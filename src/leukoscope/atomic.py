@@ -1,4 +1,7 @@
-"""Outputs that are either whole or not there: written beside their place, then renamed."""
+"""Outputs that are either whole or not there: written beside their place, then renamed.
+
+What a killed process of this machine left beside an output goes when that output is written again.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,31 @@ from pathlib import Path
 from typing import Any
 
 
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine has that number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
+
+
 def _beside(target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(f".{target.name}.*.part"):
+        pid = left.name.split(".")[-2]
+        if pid.isdigit() and not is_alive(int(pid)):
+            _remove(left)
     return target.with_name(f".{target.name}.{os.getpid()}.part")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leukoscope import config
+from leukoscope.atomic import is_alive
 from leukoscope.config import LEAKY_PROTOCOLS
 from leukoscope.errors import RegistryError
 from leukoscope.mlflow_store import ARTIFACTS, experiment_of, local_root, locked, open_store, shown_uri, tracking_uri
@@ -162,18 +163,8 @@ def flattened(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _close_runs_of_dead_processes(client: MlflowClient, experiment: str) -> None:
     for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
         host, _, pid = run.data.tags.get("process", "").rpartition(":")
-        if host == socket.gethostname() and not _is_alive(int(pid)):
+        if host == socket.gethostname() and not is_alive(int(pid)):
             client.set_terminated(run.info.run_id, "KILLED")
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # another user's
-        return True
-    return True
 
 
 def _log_params(client: MlflowClient, run_id: str, values: Mapping[str, Any]) -> None:

@@ -44,8 +44,9 @@ def embed(
     are not computed again.
     """
     turns = turns_of(row["rotations"])[1:]
-    views = [[None, *of_image, *turns] for of_image in _draws(images, draws, row["views"])]
-    computed = _computed(row, images["sha256"].to_numpy(), packed, views, keep_black, store)
+    of_images = enumerate(_draws(images, draws, row["views"]))
+    shown = [(image, view) for image, own in of_images for view in (None, *own, *turns)]
+    computed = _computed(row, images["sha256"].to_numpy(), packed, shown, keep_black, store)
     channels = computed.vectors.width // 2
     with new_folder(folder) as part:
         shape = (len(images), 1 + row["views"] + len(turns), channels)
@@ -60,25 +61,27 @@ def pooled_features(
     row: Mapping[str, Any],
     sha256: np.ndarray,
     packed: np.ndarray,
+    positions: np.ndarray,
     draws: Sequence[Sequence[Draw]],
     keep_black: bool,
     store: Path,
 ) -> np.ndarray:
-    """Features float32 [images, 1 + draws, channels] of some images, without a folder; `draws` are each image's.
+    """Features float32 [positions, 1 + draws, channels] of the images at `positions`, without a folder.
 
-    `row` holds a row's settings, and `sha256` and `packed` are the images'. `store` is the memory that `embed` has.
+    `row` holds a row's settings, `sha256` and `packed` are all images', and `draws` those of each image at `positions`.
+    `store` is the memory that `embed` has.
     """
-    views = [[None, *of_image] for of_image in draws]
-    computed = _computed(row, sha256, packed, views, keep_black, store)
+    shown = [(image, view) for image, own in zip(positions, draws, strict=True) for view in (None, *own)]
+    computed = _computed(row, sha256, packed, shown, keep_black, store)
     channels = computed.vectors.width // 2
     features = np.empty((len(computed.keys), channels), np.float32)
     computed.read_into(features, row["pooling"])
-    return features.reshape(len(views), -1, channels)
+    return features.reshape(len(positions), -1, channels)
 
 
 @dataclass(frozen=True)
 class _Computed:
-    """The memory of a pass that lacks nothing, the keys of every image's views in turn, and the converted backbone."""
+    """The memory of a pass that lacks nothing, the keys of what was shown, and the converted backbone."""
 
     vectors: FeatureStore
     keys: list[bytes]
@@ -95,7 +98,7 @@ def _computed(
     row: Mapping[str, Any],
     sha256: np.ndarray,
     packed: np.ndarray,
-    views: Sequence[Sequence[View]],
+    shown: Sequence[tuple[int, View]],
     keep_black: bool,
     store: Path,
 ) -> _Computed:
@@ -104,15 +107,14 @@ def _computed(
     kind = {"weights": identity, "frame": row["frame"], "size": row["size"]}
     passes = store / "features" / pass_name(kind)
     vectors = FeatureStore(passes / "vectors")
-    flat = [(image, view) for image, of_image in enumerate(views) for view in of_image]
-    keys = [vector_key(sha256[image], view, keep_black) for image, view in flat]
+    keys = [vector_key(sha256[image], view, keep_black) for image, view in shown]
     missing = _first_of_each(keys, vectors)
     converted = converted_backbone(row["backbone"], row["weights"], row["frame"], row["size"], passes / "ir")
     if missing:
         engine = PooledFeatures(converted, row["size"])
 
         def picture(position: int) -> np.ndarray:
-            image, view = flat[position]
+            image, view = shown[position]
             return seen(packed[image], view, keep_black=keep_black)
 
         _compute(engine, vectors, missing, keys, picture)

@@ -124,10 +124,8 @@ def _fit_head_on_frozen_features(training: Training, sides: pd.DataFrame, model:
     def vectors(side: str, views: int) -> Vectors:
         at = data.positions(sides, side)
         draws = [[draw(training.augment, sha256, 1 + view) for view in range(views)] for sha256 in data.sha256[at]]
-        keep_black = training.augment.keep_black
-        features = pooled_features(
-            row.model_dump(), data.sha256[at], data.pictures()[at], draws, keep_black, training.store
-        )
+        keep_black, pictures = training.augment.keep_black, data.pictures()
+        features = pooled_features(row.model_dump(), data.sha256, pictures, at, draws, keep_black, training.store)
         return Vectors(features, data.labels[at], data.groups[at])
 
     head = model.get_layer("head")
