@@ -101,7 +101,7 @@ def test_an_experiment_changes_a_knob_and_promotes_nothing(finished: Checkout) -
     finished.run("git", "-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "-qm", "results")
     champion = finished.leukoscope("champion").stdout
     try:
-        ran = finished.run("dvc", "exp", "run", "--name", "wider", "-S", "+models.modified_mobilenet.width=48")
+        ran = finished.run("dvc", "exp", "run", "--name", "faster", "-S", "+models.modified_mobilenet.learning_rate=0.004")
         assert "is a candidate" in ran.stdout
         assert finished.leukoscope("champion").stdout == champion
         changes = json.loads(finished.run("dvc", "metrics", "diff", "--json").stdout)["reports/summary.json"]
