@@ -103,7 +103,8 @@ def test_an_experiment_changes_a_knob_and_promotes_nothing(finished: Checkout) -
     finished.run("git", "-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "-qm", "results")
     champion = finished.leukoscope("champion").stdout
     try:
-        ran = finished.run("dvc", "exp", "run", "--name", "faster", "-S", "+models.modified_mobilenet.learning_rate=0.004")
+        knob = "+models.modified_mobilenet.learning_rate=0.004"
+        ran = finished.run("dvc", "exp", "run", "--name", "faster", "-S", knob)
         assert "is a candidate" in ran.stdout
         assert finished.leukoscope("champion").stdout == champion
         changes = json.loads(finished.run("dvc", "metrics", "diff", "--json").stdout)["reports/summary.json"]
