@@ -20,9 +20,10 @@ help:
 ifeq ($(UV),.uv/bin/uv)
 install: .uv/bin/uv
 endif
+# Compiled once here (18 s): else TensorFlow's 10 s of compiling come back in every process where Python may not write.
 install:
 	@test -e .venv/bin/python || "$(UV)" venv --quiet --relocatable .venv
-	@"$(UV)" sync --quiet --locked
+	@"$(UV)" sync --quiet --locked --compile-bytecode
 
 demo: install
 	@$(RUN) dvc repro --quiet
