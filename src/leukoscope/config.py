@@ -104,6 +104,16 @@ class Augment(Section):
     keep_black: bool = Field(default=False, description="leave the black background out of the channel shift")
 
 
+class Tuned(Section):
+    """Which study a row's values come from, as `leukoscope tune --apply` writes it into the row."""
+
+    study: str
+    data: str = Field(description="hash of the images' table")
+    split: str = Field(description="hash of the protocol's split")
+    protocol: Protocol
+    fold: int = Field(ge=0, description="the study saw this fold's train and val sides")
+
+
 class ModelSettings(Section):
     """A row: everything that makes one model differ from another."""
 
@@ -129,6 +139,7 @@ class ModelSettings(Section):
     rotations: Literal[1, 4, 8] = Field(
         default=1, description="p is the mean over the square's rotations; 8 with their mirror images"
     )
+    tuned: Tuned | None = None
 
 
 class Ensemble(Section):

@@ -22,7 +22,14 @@ def test_original_images_go_from_a_folder_to_results(tmp_path: Path) -> None:
         "verify": True,
     }
     params["model_defaults"] |= {"weights": os.environ["LEUKOSCOPE_WEIGHTS"], "size": 128}
-    params["models"] = {"modified_mobilenet": {"backbone": "mobilenetv2"}}
+    params["protocols"] = ["subject", "image", "paper"]
+    params["models"] = {
+        "mobilenetv2": {"backbone": "mobilenetv2", "head": "plain", "pooling": "avg"},
+        "modified_mobilenet": {"backbone": "mobilenetv2"},
+        "mobilenetv2_finetuned": {"backbone": "mobilenetv2", "head": "plain", "pooling": "avg", "mode": "finetune"},
+        "modified_mobilenet_finetuned": {"backbone": "mobilenetv2", "mode": "finetune"},
+    }
+    params["train"] |= {"epochs": 2}
     checkout.set_params(params)
     checkout.run("dvc", "repro")
     source = json.loads((checkout.folder / "data/raw/source.json").read_text())
@@ -30,12 +37,15 @@ def test_original_images_go_from_a_folder_to_results(tmp_path: Path) -> None:
     assert source["verified"] == {"matched": 68, "unknown": 0, "mismatched": []}
     images = pd.read_parquet(checkout.folder / "data/images.parquet")
     assert images["label"].value_counts().to_dict() == {1: 36, 0: 32}
-    for protocol in ("subject", "image"):
-        results = checkout.folder / f"results/modified_mobilenet-{protocol}"
-        assert 0 <= json.loads((results / "metrics.json").read_text())["test"]["auroc"] <= 1
-        assert pd.read_parquet(results / "predictions.parquet")["p_all"].std() > 0.01
-    decision = json.loads((checkout.folder / "models/modified_mobilenet-subject/decision.json").read_text())
-    assert decision["weights_kind"] == "file"
+    for row, settings in params["models"].items():
+        for protocol in params["protocols"]:
+            results = checkout.folder / f"results/{row}-{protocol}"
+            assert 0 <= json.loads((results / "metrics.json").read_text())["test"]["auroc"] <= 1
+            assert pd.read_parquet(results / "predictions.parquet")["p_all"].std() > 0.01
+            decision = json.loads((checkout.folder / f"models/{row}-{protocol}/decision.json").read_text())
+            assert decision["weights_kind"] == "file"
+            assert decision["mode"] == settings.get("mode", "frozen")
     page = (checkout.folder / "reports/index.html").read_text()
     assert "SYNTHETIC CELLS" not in page
     assert "UNTRAINED WEIGHTS" not in page
+    assert all(row in page for row in params["models"])
