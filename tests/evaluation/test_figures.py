@@ -14,14 +14,23 @@ from leukoscope.evaluation.results import subject_table, summarise
 from tests.evaluation.conftest import images_of
 
 NAMES = ["accuracy", "calibration", "confusion", "loss", "roc", "subjects"]
-HISTORY = ["fold", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
+HISTORY = ["fold", "epoch", "all_layers", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
 HEADING = Heading("proposed_efficientnetb3", "image", "synthetic cells, untrained backbone")
 
 
-def training_history(epochs=(6, 4, 9)):
+def training_history(epochs=(6, 4, 9), head_epochs=9):
     generator = np.random.default_rng(0)
     rows = [
-        (fold, epoch, 3 / epoch, 1 - 0.4 / epoch, 3.2 / epoch, 0.9 - 0.4 / epoch + generator.normal(0, 0.02), 0.003)
+        (
+            fold,
+            epoch,
+            int(epoch > head_epochs),
+            3 / epoch,
+            1 - 0.4 / epoch,
+            3.2 / epoch,
+            0.9 - 0.4 / epoch + generator.normal(0, 0.02),
+            0.003,
+        )
         for fold, last in enumerate(epochs)
         for epoch in range(1, last + 1)
     ]
@@ -111,6 +120,12 @@ def test_the_mean_line_ends_where_the_first_fold_does():
     bold = [line for line in figure.axes[0].lines if line.get_linewidth() > 2]
     assert [list(line.get_xdata()) for line in bold] == [[1, 2, 3, 4]] * 2
     assert len(figure.axes[0].lines) == 2 * (3 + 1)
+
+
+def test_a_line_shows_where_all_layers_begin_to_train():
+    axes = figures.loss_figure(HEADING, training_history((6, 4, 9), head_epochs=3)).axes[0]
+    assert [text.get_text() for text in axes.texts] == ["all layers"]
+    assert 3.5 in [line.get_xdata()[0] for line in axes.lines]
 
 
 def test_calibration_is_drawn_before_and_after_scaling(predictions, summary, folds):

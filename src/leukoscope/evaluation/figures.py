@@ -36,6 +36,13 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#5F6368"
 CLASS_COLOURS = {"ALL": ORANGE, "hem": BLUE}
 CLASS_MARKERS = {"ALL": "o", "hem": "s"}
 HISTOGRAM_BINS = 25
+AT_THE_TOP: Any = {
+    "xycoords": ("data", "axes fraction"),
+    "textcoords": "offset points",
+    "va": "top",
+    "fontsize": 8,
+    "color": GREY,
+}
 DOT: Any = {"alpha": 0.85, "edgecolor": "white", "linewidth": 0.6, "clip_on": False, "zorder": 3}
 STYLE: Any = {
     **{key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"},
@@ -154,6 +161,10 @@ def _per_epoch(figure: Figure, history: pd.DataFrame, name: str) -> Axes:
             axes.plot(folds.index, folds.to_numpy(), color=colour, linewidth=0.8, alpha=0.4)
             label = f"{label}, mean of folds"
         axes.plot(mean.index, mean, color=colour, linewidth=2.2, marker=marker, label=label)
+    head_epochs = epochs[history["all_layers"] == 0].max()
+    if head_epochs < epochs.max():
+        axes.axvline(head_epochs + 0.5, color=GREY, linewidth=1, linestyle=":")
+        axes.annotate("all layers", (head_epochs + 0.5, 1), (4, -4), **AT_THE_TOP)
     axes.set_xlim(epochs.min() - 0.5, epochs.max() + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch", loc="left")
@@ -169,7 +180,7 @@ def _folds_text(history: pd.DataFrame) -> str:
 
 @_figure(6.0, 4.6)
 def accuracy_figure(figure: Figure, history: pd.DataFrame) -> str:
-    """Accuracy per epoch from history.csv (columns fold, epoch, accuracy, val_accuracy)."""
+    """Accuracy per epoch from history.csv (columns fold, epoch, all_layers, accuracy, val_accuracy)."""
     axes = _per_epoch(figure, history, "accuracy")
     axes.set_ylabel("accuracy")
     axes.yaxis.set_major_formatter("{x:.2f}")
@@ -178,7 +189,7 @@ def accuracy_figure(figure: Figure, history: pd.DataFrame) -> str:
 
 @_figure(6.0, 4.6)
 def loss_figure(figure: Figure, history: pd.DataFrame) -> str:
-    """Loss per epoch from history.csv (columns fold, epoch, loss, val_loss); it includes the head's penalties."""
+    """Loss per epoch from history.csv (columns fold, epoch, all_layers, loss, val_loss); it includes the head's penalties."""
     axes = _per_epoch(figure, history, "loss")
     axes.set_ylabel("loss")
     values = history[["loss", "val_loss"]].to_numpy()
