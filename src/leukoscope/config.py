@@ -139,7 +139,9 @@ class ModelSettings(Section):
     rotations: Literal[1, 4, 8] = Field(
         default=1, description="p is the mean over the square's rotations; 8 with their mirror images"
     )
-    tuned: Tuned | None = None
+    tuned: Tuned | None = Field(
+        default=None, exclude=True, description="where values come from: the same values make the same model"
+    )
 
 
 class Ensemble(Section):

@@ -92,7 +92,8 @@ def decide_ensemble(
     """The ensemble's decision.json, from `predictions`, the mean of its members': as a row's, with its `members`.
 
     `val_auroc`, pooled over folds, is there for the mean and for each member: an ensemble is chosen by these. `mode`
-    and `weights_kind` name all that its members have. Raises ConfigError for members that no common crop serves.
+    and `weights_kind` name all that its members have; a member's `tuned` stays with it. Raises ConfigError for members
+    that no common crop serves.
     """
     decisions = [member.decision for member in members]
     first = decisions[0]
@@ -104,6 +105,7 @@ def decide_ensemble(
             member.decision["row"]: {
                 "identity": member.decision["identity"],
                 "val_auroc": _val_auroc(member.predictions),
+                **({"tuned": member.decision["tuned"]} if "tuned" in member.decision else {}),
             }
             for member in members
         },

@@ -15,7 +15,8 @@ from leukoscope.atomic import write_json
 from leukoscope.config import ModelSettings
 from leukoscope.data.synthetic import fixed_cells
 from leukoscope.errors import RegistryError
-from leukoscope.evaluation.decision import caveat
+from leukoscope.evaluation.decision import not_real
+from leukoscope.evaluation.tuned_groups import mark
 from leukoscope.mlflow_store import default_store, experiment_of, open_store
 from leukoscope.models.saved_folds import load_folds, read_decision
 from leukoscope.ranking import DECISION_FILE, Candidate
@@ -213,10 +214,12 @@ def description(candidate: Candidate) -> str:
     decision, measured = candidate.decision, candidate.measured
     data, point = decision["data"], decision["pooled"]
     level = f"{100 * measured['interval_level']:g} % interval"
-    warning = caveat(decision)
+    warnings = [
+        *([f"**{unreal}: not for real cells**"] if (unreal := not_real(decision)) else []),
+        *([f"**{marked}: its figures are too good**"] if (marked := mark(decision)) else []),
+    ]
+    paragraphs = [f"**{candidate.row}**, {combination(decision)}, under protocol `{decision['protocol']}`", *warnings]
     lines = [
-        f"**{candidate.row}**, {combination(decision)}, under protocol `{decision['protocol']}`",
-        *([f"**{warning}: not for real cells**"] if warning else []),
         f"- data: {data['name']} ({data['kind']} images), {measured['n']} images of {measured['n_subjects']} subjects",
         f"- {candidate.side} AUROC {_with_interval(measured, 'auroc')} ({level} over resampled groups)",
         f"- sensitivity {_with_interval(measured['at_threshold'], 'sensitivity')} and specificity "
@@ -227,7 +230,7 @@ def description(candidate: Candidate) -> str:
         "The figures are those of the folds' models on cells that each had not seen; what is served is their mean. "
         "Research use only; not a diagnostic device.",
     ]
-    return "\n\n".join(lines[: 2 if warning else 1]) + "\n\n" + "\n".join(lines[2 if warning else 1 :])
+    return "\n\n".join([*paragraphs, "\n".join(lines)])
 
 
 def _with_interval(measured: dict[str, Any], name: str) -> str:

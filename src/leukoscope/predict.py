@@ -16,7 +16,8 @@ from leukoscope.data.names import IMAGE_SUFFIXES, is_hidden, parse_uid
 from leukoscope.data.pack import centre_frame
 from leukoscope.data.reading import read_rgb
 from leukoscope.errors import DataError
-from leukoscope.evaluation.decision import caveat
+from leukoscope.evaluation.decision import not_real
+from leukoscope.evaluation.tuned_groups import mark
 from leukoscope.progress import progress
 
 if TYPE_CHECKING:
@@ -134,5 +135,6 @@ def warning(champion: Champion) -> str:
     about = champion.decision
     data = about["data"]
     said = f"model: {about['row']}, version {champion.version}, trained on '{data['name']}' ({data['kind']} images)"
-    not_real = caveat(about)
-    return f"{said}; {not_real}: not for real cells" if not_real else f"{said}; research use only"
+    if marked := mark(about):
+        said = f"{said}; {marked}: its figures are too good"
+    return f"{said}; {unreal}: not for real cells" if (unreal := not_real(about)) else f"{said}; research use only"

@@ -12,6 +12,7 @@ from leukoscope import config, registry, workplace
 from leukoscope.config import LEAKY_PROTOCOLS, Params
 from leukoscope.errors import ConfigError, RegistryError
 from leukoscope.evaluation.baseline import baseline_area
+from leukoscope.evaluation.tuned_groups import TESTED, mark, tunings
 from leukoscope.mlflow_store import locked
 from leukoscope.packaging import log_version
 from leukoscope.ranking import Candidate, comparable, rank
@@ -109,10 +110,14 @@ def area_alone(images: pd.DataFrame, splits: pd.DataFrame, side: str, settings: 
 def gate(candidate: Candidate, settings: config.Register, area: float | None) -> list[Verdict]:
     """What any candidate must pass, whoever is champion: an honest protocol, sensitivity, and more than cell area.
 
-    An ensemble must be worth more than its members besides.
+    Tuned values must come from a study that saw no tested group, an ensemble must be worth more than its members.
     """
     verdicts = [_honest(candidate), _sensitive(candidate, settings.min_sensitivity), _beyond_area(candidate, area)]
-    return [*verdicts, _beyond_members(candidate)] if "members" in candidate.decision else verdicts
+    if tunings(candidate.decision):
+        verdicts.append(_tests_unseen_by_studies(candidate))
+    if "members" in candidate.decision:
+        verdicts.append(_beyond_members(candidate))
+    return verdicts
 
 
 def _honest(candidate: Candidate) -> Verdict:
@@ -141,6 +146,23 @@ def _beyond_area(candidate: Candidate, area: float | None) -> Verdict:
         f"{candidate.side} AUROC {_shown(value)} is {'' if passed else 'not '}above {_shown(area)} of cell area alone"
     )
     return Verdict("better than cell area", passed, value, area, words)
+
+
+def _tests_unseen_by_studies(candidate: Candidate) -> Verdict:
+    decision = candidate.decision
+    studies = ", ".join(sorted({tuned["study"] for tuned in tunings(decision)}))
+    counted = [tuned["tested_groups"] for tuned in tunings(decision)]
+    protocol, marked = decision["protocol"], mark(decision)
+    if not marked:
+        words = f"no group that protocol {protocol} tests on was seen by study {studies}"
+    else:
+        one_split = " with split.folds 1" if len(decision["folds"]) > 1 else ""
+        elsewhere = "" if protocol == "official" else ", set register.protocol to official"
+        words = (
+            f"{marked} (protocol {protocol}, study {studies}): tune under protocol {protocol}{one_split}{elsewhere}, "
+            f"or give the row the paper's values"
+        )
+    return Verdict(f"not {TESTED}", not marked, None if None in counted else max(counted), 0, words)
 
 
 def _beyond_members(candidate: Candidate) -> Verdict:

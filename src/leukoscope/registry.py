@@ -111,11 +111,12 @@ def describe(data_name: str) -> str:
 
 def _line(alias: str, version: ChampionVersion) -> str:
     tags = version.tags
+    marked = f", {tags['mark']}" if "mark" in tags else ""
     reason = f"; promoted because: {tags['promotion_reason']}" if "promotion_reason" in tags else ""
     return (
         f"{alias}: version {version.version}, {tags['row']} ({tags['combination']}), trained on '{tags['data_name']}' "
         f"({tags['data_kind']} images, {tags['weights_kind']} weights), {tags['side']} AUROC "
-        f"{float(tags['auroc']):.3f} under protocol {tags['protocol']}, threshold "
+        f"{float(tags['auroc']):.3f} under protocol {tags['protocol']}{marked}, threshold "
         f"{float(tags['threshold']):.3f}{reason}"
     )
 
@@ -124,7 +125,7 @@ def promote(data_name: str, version: int | str, reason: str) -> str:
     """Make a version @champion and the one before it @previous; `reason` is kept as a tag.
 
     Returns a line that says so. Raises RegistryError without a reason, for a version that is not there, and always for
-    one that was trained under a leaky protocol or on another data set.
+    one that was trained under a leaky protocol, tuned on groups that its protocol tests on, or of another data set.
     """
     if not reason.strip():
         raise RegistryError("a promotion by hand needs its reason: leukoscope promote VERSION --reason '...'")
@@ -134,6 +135,11 @@ def promote(data_name: str, version: int | str, reason: str) -> str:
         raise RegistryError(
             f"version {chosen.version} was trained under protocol {chosen.tags['protocol']}, which leaks: its figures "
             f"do not speak of unseen subjects, so it cannot be champion"
+        )
+    if "mark" in chosen.tags:
+        raise RegistryError(
+            f"version {chosen.version} was {chosen.tags['mark']}: its figures under protocol {chosen.tags['protocol']} "
+            f"are too good, so it cannot be champion"
         )
     if chosen.tags["data_name"] != data_name:
         raise RegistryError(

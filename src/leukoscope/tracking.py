@@ -21,6 +21,7 @@ from leukoscope import config
 from leukoscope.atomic import is_alive
 from leukoscope.config import LEAKY_PROTOCOLS
 from leukoscope.errors import RegistryError
+from leukoscope.evaluation.tuned_groups import mark, tunings
 from leukoscope.mlflow_store import ARTIFACTS, experiment_of, local_root, locked, open_store, shown_uri, tracking_uri
 
 if TYPE_CHECKING:
@@ -36,10 +37,14 @@ DIGEST_LENGTH = 36  # the most that MLflow keeps of a data set's digest; the tag
 
 def about_tags(about: Mapping[str, Any]) -> dict[str, str]:
     """The tags that say what a model is, from `RowInputs.about` or decision.json."""
-    members = {"members": ", ".join(about["members"])} if "members" in about else {}
+    said = {
+        "members": ", ".join(about.get("members", ())),
+        "tuned_by": ", ".join(tuned["study"] for tuned in tunings(about)),
+        "mark": mark(about),
+    }
     return {
         "row": about["row"],
-        **members,
+        **{name: words for name, words in said.items() if words},
         "protocol": about["protocol"],
         "leaky": str(about["protocol"] in LEAKY_PROTOCOLS).lower(),
         "data_name": about["data"]["name"],
@@ -216,7 +221,7 @@ def log_evaluation(decision: Mapping[str, Any], metrics: Mapping[str, Any], fold
     client.log_batch(
         run.info.run_id,
         metrics=[Metric(name, value, now, 0) for name, value in changed.items()],
-        tags=[RunTag("evaluated", "true")],
+        tags=[RunTag(name, words) for name, words in {**about_tags(decision), "evaluated": "true"}.items()],
     )
     for pattern in MIRRORED:
         for file in sorted(folder.glob(pattern)):

@@ -81,13 +81,13 @@ def test_real_cells_and_trained_weights_raise_no_warning(ran: tuple[Path, Params
 
 
 def test_weights_that_may_not_be_imagenets_raise_a_warning_that_names_their_rows() -> None:
-    assert cautions("real", {"one": "imagenet", "two": "imagenet"}) == []
-    (raised,) = cautions("real", {"one": "imagenet", "two": "file"})
+    assert cautions("real", {"one": "imagenet", "two": "imagenet"}, {}) == []
+    (raised,) = cautions("real", {"one": "imagenet", "two": "file"}, {})
     assert (raised.word, raised.sentence.split(":")[0]) == (
         "WEIGHTS FROM A FILE",
         "The backbone of two starts from a file",
     )
-    words = [caution.word for caution in cautions("real", {"one": "untrained", "both": "file, untrained"})]
+    words = [caution.word for caution in cautions("real", {"one": "untrained", "both": "file, untrained"}, {})]
     assert words == ["UNTRAINED WEIGHTS", "WEIGHTS FROM A FILE"]
 
 

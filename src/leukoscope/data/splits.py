@@ -96,6 +96,17 @@ def leaks(fold: pd.DataFrame, images: pd.DataFrame) -> dict[str, int]:
     }
 
 
+def overlap(study: pd.DataFrame, split: pd.DataFrame, images: pd.DataFrame) -> dict[str, int]:
+    """Count what the test side of `split`, over all folds, shares with the train and val sides of one fold, `study`.
+
+    Returns `tested_groups` (groups on both) and `tested_images` (test images of these groups). The two may be of
+    different protocols: a study of a row's values sees one fold of one, and the row is tested under others.
+    """
+    seen = study[study["side"].isin(["train", "val"])]
+    shared = leaks(pd.concat([seen, split[split["side"] == "test"]]), images)
+    return {"tested_groups": shared["groups"], "tested_images": shared["images_of_shared_groups"]}
+
+
 def refuse_leaks(fold: pd.DataFrame, images: pd.DataFrame) -> None:
     """Raise SplitError if a group or a picture of `fold` stands on two of its sides."""
     used = fold[fold["side"] != "unused"].join(images.set_index("image_id")[["group", "sha256"]], on="image_id")

@@ -11,6 +11,7 @@ import pandas as pd
 from leukoscope.config import HONEST_PROTOCOLS, Evaluate, Threshold
 from leukoscope.errors import SplitError
 from leukoscope.evaluation.operating_point import operating_point
+from leukoscope.evaluation.tuned_groups import mark
 
 
 def decide(predictions: pd.DataFrame, threshold: Threshold, settings: Evaluate) -> dict[str, Any]:
@@ -28,7 +29,12 @@ def decide(predictions: pd.DataFrame, threshold: Threshold, settings: Evaluate) 
 
 
 def caveat(decision: Mapping[str, Any]) -> str:
-    """What a figure must say of its numbers: that cells are synthetic, or weights untrained; empty otherwise."""
+    """What a figure must say of its numbers: `not_real`, and the mark of values tuned on tested groups."""
+    return ", ".join(filter(None, (not_real(decision), mark(decision))))
+
+
+def not_real(decision: Mapping[str, Any]) -> str:
+    """Why a model is not for real cells: these are synthetic, or weights untrained; empty otherwise."""
     said = []
     if decision["data"]["kind"] == "synthetic":
         said.append("synthetic cells")

@@ -13,6 +13,7 @@ from leukoscope.config import Evaluate
 from leukoscope.evaluation.decision import caveat
 from leukoscope.evaluation.figures import Heading, write_figures
 from leukoscope.evaluation.results import summarise, write_tables
+from leukoscope.evaluation.tuned_groups import mark
 
 
 def write_result(
@@ -26,9 +27,12 @@ def write_result(
     """Write metrics.json, predictions.parquet, the tables and the figures into `folder`, all of it or nothing.
 
     `decision` is decision.json; `images` has image_id and cell_area (pixels). What was trained has a `history`, which
-    adds history.csv and the curves; an ensemble has none. Returns the content of metrics.json.
+    adds history.csv and the curves; an ensemble has none. Returns the content of metrics.json: that of `summarise`, and
+    `mark` where values were tuned on tested groups.
     """
     metrics = summarise(predictions, decision["folds"], images, settings)
+    if marked := mark(decision):
+        metrics["mark"] = marked
     with new_folder(folder) as part:
         write_json(part / "metrics.json", metrics)
         predictions.to_parquet(part / "predictions.parquet", index=False)

@@ -10,9 +10,9 @@ from typing import Any
 
 import pandas as pd
 
-from leukoscope.config import ModelSettings, Params, Protocol
+from leukoscope.config import ModelSettings, Params, Protocol, Tuned
 from leukoscope.data.pack import open_pack
-from leukoscope.data.splits import read_split
+from leukoscope.data.splits import overlap, read_split
 from leukoscope.models.embedding import read_features
 from leukoscope.models.training import TrainingData
 
@@ -21,7 +21,10 @@ DATA_COLUMNS = ["image_id", "set", "label", "subject", "group", "sha256", "dupli
 
 @dataclass(frozen=True)
 class RowInputs:
-    """A row's settings, its protocol's split, and the arrays and hashes of its data."""
+    """A row's settings, its protocol's split, and the arrays and hashes of its data.
+
+    `tuned` says of tuned values which study they come from, and how much of the test side it saw.
+    """
 
     name: str
     protocol: Protocol
@@ -31,6 +34,7 @@ class RowInputs:
     data: TrainingData
     features: dict[str, Any]
     source: dict[str, Any]
+    tuned: dict[str, Any] | None
 
     @property
     def about(self) -> dict[str, Any]:
@@ -44,6 +48,7 @@ class RowInputs:
             "weights_kind": self.features["weights_kind"],
             "data": {"name": self.source["name"], "kind": self.source["kind"], "hash": table_hash(self.images)},
             "split_hash": table_hash(self.split),
+            **({"tuned": self.tuned} if self.tuned else {}),
         }
 
 
@@ -51,6 +56,7 @@ def read_inputs(params: Params, name: str, protocol: Protocol, folder: Path = Pa
     """Read what `name` needs under `protocol` from the pipeline's data folder. Raises SplitError for a leaky split."""
     row = params.row(name)
     images = pd.read_parquet(folder / "images.parquet", columns=DATA_COLUMNS)
+    split = read_split(folder / "splits.parquet", images, protocol)
     features, about = read_features(folder / "features" / name)
     data = TrainingData(
         image_ids=images["image_id"].to_numpy(),
@@ -65,11 +71,21 @@ def read_inputs(params: Params, name: str, protocol: Protocol, folder: Path = Pa
         protocol=protocol,
         row=row,
         images=images,
-        split=read_split(folder / "splits.parquet", images, protocol),
+        split=split,
         data=data,
         features=about,
         source=json.loads((folder / "raw" / "source.json").read_text()),
+        tuned=_tuned(row.tuned, images, split, folder / "splits.parquet") if row.tuned else None,
     )
+
+
+def _tuned(tuned: Tuned, images: pd.DataFrame, split: pd.DataFrame, splits: Path) -> dict[str, Any]:
+    """`tuned` with what its study saw of the test side of `split`: None where data or its own split are others now."""
+    study = pd.read_parquet(splits, filters=[("protocol", "==", tuned.protocol)])
+    fold = study[study["fold"] == tuned.fold]
+    same = (tuned.data, tuned.split) == (table_hash(images), table_hash(study)) and not fold.empty
+    saw = overlap(fold, split, images) if same else {"tested_groups": None, "tested_images": None}
+    return {**tuned.model_dump(mode="json"), **saw}
 
 
 def table_hash(table: pd.DataFrame) -> str:

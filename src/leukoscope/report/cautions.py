@@ -1,11 +1,20 @@
-"""What must stand above every number where it holds: that the cells are drawn, or that weights are not ImageNet's."""
+"""What must stand above every number where it holds: of drawn cells, of weights, of values tuned on tested groups."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from leukoscope.evaluation.tuned_groups import TESTED, UNKNOWN, mark
 
 RESEARCH_ONLY = "Research use only; not a diagnostic device."
+WHY_MARKED = {
+    TESTED: "these rows' values were chosen on groups that the protocol tests on, so their figures are too good",
+    UNKNOWN: "the study that chose these rows' values may have seen groups that the protocol tests on",
+}
+
+Marks = Mapping[str, Mapping[str, str]]
+"""The mark of each marked row under each protocol where it has one, by row and then by protocol."""
 
 
 class Caution(NamedTuple):
@@ -15,8 +24,22 @@ class Caution(NamedTuple):
     sentence: str
 
 
-def cautions(kind: str, weights: Mapping[str, str]) -> list[Caution]:
-    """The cautions for a data set's `kind` (synthetic or real) and each row's kind of `weights`, as decision.json says.
+def marks(decisions: Iterable[Mapping[str, Any]]) -> Marks:
+    """The marks of what decision.json of rows and ensembles under their protocols say."""
+    found: dict[str, dict[str, str]] = {}
+    for decision in decisions:
+        if marked := mark(decision):
+            found.setdefault(decision["row"], {})[decision["protocol"]] = marked
+    return found
+
+
+def gap_mark(of_row: Mapping[str, str]) -> str:
+    """The mark of a row's leakage gap, which rests on its figures under `subject` and `image`."""
+    return of_row.get("subject") or of_row.get("image") or ""
+
+
+def cautions(kind: str, weights: Mapping[str, str], marked: Marks) -> list[Caution]:
+    """The cautions for a data set's `kind` (synthetic or real), each row's kind of `weights`, and what is `marked`.
 
     An ensemble's kind names all that its members have.
     """
@@ -32,6 +55,16 @@ def cautions(kind: str, weights: Mapping[str, str]) -> list[Caution]:
         which = _backbones(of_files, weights, "starts", "start")
         sentence = f"{which} from a file: nothing here says whether its weights are ImageNet's, as the study's were."
         raised.append(Caution("WEIGHTS FROM A FILE", sentence))
+    return raised + _cautions_of_marks(marked)
+
+
+def _cautions_of_marks(marked: Marks) -> list[Caution]:
+    raised = []
+    for words, why in WHY_MARKED.items():
+        of = {row: [name for name, said in protocols.items() if said == words] for row, protocols in marked.items()}
+        where = "; ".join(f"{row} under {', '.join(protocols)}" for row, protocols in of.items() if protocols)
+        if where:
+            raised.append(Caution(words.upper(), f"{where}: {why}, and cannot be promoted."))
     return raised
 
 

@@ -35,12 +35,27 @@ class Claim(NamedTuple):
     auroc_gap: Estimate
     p: float | None
     differs: list[str]
+    marks: list[str]
 
 
 def compared(evidence: Evidence) -> dict[Protocol, list[dict[str, Any]]]:
-    """The content of comparisons.json: every pair of rows under each protocol, by `evaluation.comparison`."""
+    """The content of comparisons.json: every pair of rows under each protocol, by `evaluation.comparison`.
+
+    A pair has `marks`, by row, where values of one were tuned on tested groups.
+    """
     predictions = _predictions(evidence)
-    return {protocol: compare_rows(predictions[protocol], evidence.params.evaluate) for protocol in evidence.protocols}
+    return {
+        protocol: [
+            _with_marks(evidence, protocol, pair)
+            for pair in compare_rows(predictions[protocol], evidence.params.evaluate)
+        ]
+        for protocol in evidence.protocols
+    }
+
+
+def _with_marks(evidence: Evidence, protocol: Protocol, pair: dict[str, Any]) -> dict[str, Any]:
+    marked = {row: words for row in (pair["a"], pair["b"]) if (words := evidence.results[row, protocol].mark)}
+    return {**pair, "marks": marked} if marked else pair
 
 
 def _predictions(evidence: Evidence) -> dict[Protocol, dict[str, Any]]:
@@ -81,5 +96,6 @@ def regularizer_claims(evidence: Evidence, pairs: Mapping[Protocol, list[dict[st
         accuracy = accuracy_gap(predictions, evidence.params.evaluate)
         auroc, pair = _first_less_second(pairs[protocol], *rows)
         differs = list(dict.fromkeys(reason for result in results for reason in result.differs))
-        claims.append(Claim(protocol, accuracy, Estimate.of(accuracy, "gap"), auroc, pair["p"], differs))
+        marked = [f"{result.row} {result.mark}" for result in results if result.mark]
+        claims.append(Claim(protocol, accuracy, Estimate.of(accuracy, "gap"), auroc, pair["p"], differs, marked))
     return claims

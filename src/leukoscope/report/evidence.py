@@ -21,7 +21,9 @@ from leukoscope.errors import DataError
 from leukoscope.evaluation.baseline import baseline_area
 from leukoscope.evaluation.comparison import leakage_gap
 from leukoscope.evaluation.protocols import PROTOCOLS
+from leukoscope.evaluation.tuned_groups import mark, tunings
 from leukoscope.report.area_model import area_metrics
+from leukoscope.report.cautions import Marks, marks
 from leukoscope.report.no_skill import no_skill
 
 
@@ -93,8 +95,19 @@ class Result:
             "frozen backbone": "frozen" in self.decision["mode"],
             "random weights": "untrained" in self.decision["weights_kind"],
             "synthetic cells": self.decision["data"]["kind"] == "synthetic",
+            "tuned values": bool(tunings(self.decision)),
         }
         return [reason for reason, holds in reasons.items() if holds]
+
+    @property
+    def mark(self) -> str:
+        """What stands beside each of its numbers where values were tuned on tested groups; empty otherwise."""
+        return mark(self.decision)
+
+    @property
+    def marked_row(self) -> str:
+        """The row's name with its mark, where a name is all that a plot shows."""
+        return f"{self.row} ({self.mark})" if self.mark else self.row
 
     def best_epochs(self) -> list[int]:
         """The epoch of the lowest validation loss in each fold, whose weights were kept; none of an ensemble."""
@@ -166,6 +179,11 @@ class Evidence:
     def weights(self) -> dict[str, str]:
         """Each row's kind of weights; of an ensemble all that its members have."""
         return {result.row: result.decision["weights_kind"] for result in self.results.values()}
+
+    @cached_property
+    def marks(self) -> Marks:
+        """The rows and protocols whose numbers are of values tuned on tested groups."""
+        return marks(result.decision for result in self.results.values())
 
     @property
     def frozen(self) -> list[str]:

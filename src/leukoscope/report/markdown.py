@@ -23,11 +23,17 @@ def _interval(record: Record, name: str, show: Callable[[float], str], bound: Ca
     return f"{show(float(value))} [{bound(float(low))}, {bound(float(high))}]" if low and high else show(float(value))
 
 
+def _marked(record: Record, prefix: str) -> str:
+    words = record.get(f"{prefix}_mark")  # a column that is there where any row has a mark
+    return f" ({words})" if words else ""
+
+
 def _accuracy(prefix: str) -> Callable[[Record], str]:
     def shown(record: Record) -> str:
         test = _interval(record, f"{prefix}_accuracy", wording.percent, wording.hundredths)
         train = record[f"{prefix}_train_accuracy"]
-        return f"{test}, train {wording.percent(float(train))}" if test and train else test
+        shown = f"{test}, train {wording.percent(float(train))}" if test and train else test
+        return shown + _marked(record, prefix)
 
     return shown
 
@@ -38,9 +44,13 @@ def _ours_under_paper(record: Record) -> str:
 
 
 def _area_under_curve(record: Record) -> str:
-    auroc = _interval(record, "honest_auroc", wording.share, wording.share)
+    auroc = _interval(record, "honest_auroc", wording.share, wording.share) + _marked(record, "honest")
     above = not record["over_area"] or (record["over_area_low"] and float(record["over_area_low"]) > 0)
     return auroc if above else f"{auroc} (not above cell area)"
+
+
+def _gap(record: Record) -> str:
+    return _interval(record, "gap", wording.signed, wording.signed) + _marked(record, "gap")
 
 
 def _model(record: Record) -> str:
@@ -61,10 +71,15 @@ COLUMNS: dict[str, Callable[[Record], str]] = {
     "accuracy, `paper`'s leaky split": _ours_under_paper,
     "accuracy, `{honest}`": _accuracy("honest"),
     "AUROC, `{honest}`": _area_under_curve,
-    "leakage gap{planted}": lambda record: _interval(record, "gap", wording.signed, wording.signed),
+    "leakage gap{planted}": _gap,
     "mode, weights, parameters": _model,
     "epochs to the best": lambda record: record["epochs_to_best"],
 }
+
+
+def _marks(record: Record) -> dict[str, str]:
+    of_protocol = {"paper": record.get("paper_mark"), record["honest_protocol"]: record.get("honest_mark")}
+    return {protocol: words for protocol, words in of_protocol.items() if words}
 
 
 def markdown_table(path: Path) -> str:
@@ -79,7 +94,8 @@ def markdown_table(path: Path) -> str:
         raise DataError(f"{path} is missing: run dvc repro") from None
     run = [record for record in records if record["mode"]]
     shown = [record for record in records if record["mode"] or not record["reported_accuracy"]]
-    raised = cautions(records[0]["data_kind"], {record["row"]: record["weights"] for record in run})
+    weights = {record["row"]: record["weights"] for record in run}
+    raised = cautions(records[0]["data_kind"], weights, {record["row"]: _marks(record) for record in run})
     lines = [f"> **{caution.word}.** {caution.sentence}" for caution in raised]
     columns = {heading: [column(record) for record in shown] for heading, column in COLUMNS.items()}
     columns = {heading: cells for heading, cells in columns.items() if any(cells)}

@@ -62,7 +62,7 @@ def _run(evidence: Evidence) -> dict[str, Any]:
     return {
         "evidence": evidence,
         "style": (files("leukoscope.report") / "templates/page.css").read_text(encoding="utf-8"),
-        "cautions": cautions(evidence.source["kind"], evidence.weights),
+        "cautions": cautions(evidence.source["kind"], evidence.weights, evidence.marks),
         "research_only": RESEARCH_ONLY,
         "synthetic": evidence.source["kind"] == "synthetic",
         "rows": rows,

@@ -60,7 +60,7 @@ def drawn_figures(evidence: Evidence) -> dict[tuple[str, Protocol], list[Drawn]]
             if result.is_ensemble and name in FIGURES_OF_TRAINING:
                 continue
             number = paper_tables.FIGURES.get((row, name))
-            caption = f"{row}, {PROTOCOLS[protocol].title}: {title}"
+            caption = f"{result.marked_row}, {PROTOCOLS[protocol].title}: {title}"
             if number:
                 caption = f"As figure {number} of the study{', not a reproduction' * bool(result.differs)}. {caption}"
             captions.append(((row, protocol), caption))

@@ -69,10 +69,10 @@ def aurocs(evidence: Evidence) -> pd.DataFrame:
 
 def _stacked(results: Mapping[tuple[str, Protocol], Result], table: Callable[[Result], pd.DataFrame]) -> pd.DataFrame:
     parts = []
-    for (row, protocol), result in results.items():
+    for (_, protocol), result in results.items():
         part = table(result)
         part.insert(0, "protocol", protocol)
-        part.insert(0, "row", row)
+        part.insert(0, "row", result.marked_row)
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
 

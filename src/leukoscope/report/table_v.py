@@ -11,6 +11,7 @@ from typing import Any
 
 from leukoscope.atomic import new_file
 from leukoscope.config import Protocol
+from leukoscope.report.cautions import gap_mark
 from leukoscope.report.evidence import Estimate, Evidence, Result
 from leukoscope.report.paper_tables import TABLE_V, PaperRow
 
@@ -32,6 +33,7 @@ class TableRow:
     honest: Result | None = None
     basis: Result | None = None
     gap: Estimate | None = None
+    gap_mark: str = ""
 
     @property
     def name(self) -> str:
@@ -53,7 +55,8 @@ def _row(evidence: Evidence, printed: PaperRow | None, row: str | None) -> Table
     honest = evidence.results[row, evidence.honest] if evidence.honest else None
     gap = Estimate.of(evidence.gaps[row], "gap") if row in evidence.gaps else None
     basis = honest or evidence.results[row, evidence.protocols[0]]
-    return TableRow(printed, row, evidence.results.get((row, "paper")), honest, basis, gap)
+    of_gap = gap_mark(evidence.marks.get(row, {})) if gap else ""
+    return TableRow(printed, row, evidence.results.get((row, "paper")), honest, basis, gap, of_gap)
 
 
 def _numbers(name: str, estimate: Estimate | None) -> dict[str, float | None]:
@@ -66,6 +69,11 @@ def _of_protocol(prefix: str, result: Result | None) -> dict[str, float | None]:
         **_numbers(f"{prefix}_accuracy", result.estimate("accuracy") if result else None),
         f"{prefix}_train_accuracy": result.train_estimate("accuracy").value if result else None,
     }
+
+
+def _marks(row: TableRow) -> dict[str, str]:
+    marked = {"paper": row.paper and row.paper.mark, "honest": row.honest and row.honest.mark, "gap": row.gap_mark}
+    return {f"{prefix}_mark": words for prefix, words in marked.items() if words}
 
 
 def _model(basis: Result | None) -> dict[str, Any]:
@@ -94,6 +102,7 @@ def _record(evidence: Evidence, row: TableRow) -> dict[str, Any]:
         **_numbers("honest_auroc", row.honest.estimate("auroc") if row.honest else None),
         **_numbers("over_area", row.honest.over_area if row.honest else None),
         **_numbers("gap", row.gap),
+        **_marks(row),
         **_model(row.basis),
     }
 
@@ -121,7 +130,8 @@ def table_v(evidence: Evidence) -> list[dict[str, Any]]:
     Accuracies and areas are shares, 0 to 1, at p > 0.5; `_low` and `_high` are group-bootstrap intervals. `honest` is
     the protocol in `honest_protocol`, `over_area` its AUROC less that of cell area alone. `epochs_to_best` is the
     median over folds, `seconds_per_epoch` that of one machine. The same keys in every record; None where something was
-    not run, not printed or not defined.
+    not run, not printed or not defined. `paper_mark`, `honest_mark` and `gap_mark` are there where a row was tuned on
+    groups that are tested.
     """
     rows = table_rows(evidence)
     records = [_record(evidence, row) for row in rows] + list(_baseline_records(evidence))

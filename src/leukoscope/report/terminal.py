@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from leukoscope.errors import DataError
-from leukoscope.report.cautions import RESEARCH_ONLY, Caution, cautions
+from leukoscope.report.cautions import RESEARCH_ONLY, Caution, Marks, cautions, gap_mark, marks
 
 Numbers = Mapping[str, float]
 GAP = "leakage_gap"
@@ -49,11 +49,16 @@ def number_with_interval(numbers: Numbers, sign: str = "", between: str = " ") -
 
 
 def terminal_table(
-    summary: Mapping[str, Mapping[str, Numbers]], raised: list[Caution], promoted: str, width: int = 100
+    summary: Mapping[str, Mapping[str, Numbers]],
+    raised: list[Caution],
+    marked: Marks,
+    promoted: str,
+    width: int = 100,
 ) -> str:
     """The lines: cautions, AUROC by row and protocol with intervals, the promoted version, and where to look next.
 
-    `summary` is the content of summary.json. The best row under the first honest protocol comes first.
+    `summary` is the content of summary.json. The best row under the first honest protocol comes first; under a number
+    that is `marked` stands its mark.
     """
     from rich import box
     from rich.console import Console
@@ -68,11 +73,12 @@ def terminal_table(
         table.add_column(HEADINGS[column], justify="right", overflow="fold")  # a cut number would mislead
     between = " " if max(map(len, summary)) + NUMBER_WIDTH * len(shown) <= width else "\n"
     for row in sorted(summary, key=lambda name: -summary[name].get(shown[0], {}).get("auroc", 0)):
-        cells = summary[row]
-        table.add_row(
-            row,
-            *(number_with_interval(cells.get(column, {}), "+" * (column == GAP), between) for column in shown),
-        )
+        of_row = {**marked.get(row, {}), GAP: gap_mark(marked.get(row, {}))}
+        cells = []
+        for column in shown:
+            number = number_with_interval(summary[row].get(column, {}), "+" * (column == GAP), between)
+            cells.append("\n".join(filter(None, (number, of_row.get(column)))))
+        table.add_row(row, *cells)
     text = io.StringIO()
     console = Console(file=text, width=width, highlight=False)
     for caution in raised:
@@ -85,13 +91,13 @@ def terminal_table(
     return text.getvalue().rstrip()
 
 
-def _cautions_of(root: Path, rows: list[str]) -> list[Caution]:
-    source = json.loads((root / "data/raw/source.json").read_text())
-    weights = {}
-    for row in rows:
-        for path in sorted((root / "models").glob(f"{row}-*/decision.json")):
-            weights[row] = json.loads(path.read_text())["weights_kind"]
-    return cautions(source["kind"], weights)
+def _decisions(models: Path, summary: Mapping[str, Mapping[str, Numbers]]) -> list[dict[str, Any]]:
+    """decision.json of each row and protocol in `summary`. Raises DataError where one is missing."""
+    names = [f"{row}-{column}" for row, columns in summary.items() for column in columns if column != GAP]
+    paths = [models / name / "decision.json" for name in names]
+    if missing := [path for path in paths if not path.exists()]:
+        raise DataError(f"{missing[0]} is missing: run dvc repro")
+    return [json.loads(path.read_text()) for path in paths]
 
 
 def terminal_summary(reports: Path, champion: Promoted | None) -> str:
@@ -107,5 +113,9 @@ def terminal_summary(reports: Path, champion: Promoted | None) -> str:
     if champion is not None:
         tags = champion.tags
         promoted = f"Promoted: version {champion.version}, {tags.get('row')} under protocol {tags.get('protocol')}"
-    raised = _cautions_of(reports.resolve().parent, list(summary))
-    return terminal_table(summary, raised, promoted, shutil.get_terminal_size((100, 24)).columns)
+    root = reports.resolve().parent
+    source = json.loads((root / "data/raw/source.json").read_text())
+    decisions = _decisions(root / "models", summary)
+    marked = marks(decisions)
+    raised = cautions(source["kind"], {decision["row"]: decision["weights_kind"] for decision in decisions}, marked)
+    return terminal_table(summary, raised, marked, promoted, shutil.get_terminal_size((100, 24)).columns)
