@@ -15,7 +15,8 @@ from leukoscope.config import Threshold
 from leukoscope.ensembles import Member, decide_ensemble, mean_predictions, read_members
 from leukoscope.errors import ConfigError, DataError, RegistryError
 from leukoscope.evaluation.decision import decide
-from tests.trained_rows import EVALUATE, members, write_row
+from leukoscope.evaluation.tuned_groups import TESTED, UNKNOWN, mark
+from tests.trained_rows import EVALUATE, members, tuned_by_study, write_row
 
 KEYS = ["image_id", "fold", "side"]
 
@@ -117,6 +118,19 @@ def test_an_ensemble_names_all_that_its_members_are(tmp_path: Path) -> None:
     assert decision["weights_kind"] == "imagenet, untrained"
     assert decision["settings"] == {"members": ["one", "two"], "frame": 300, "rotations": 1}
     assert decision["parameters"] == {"total": 16, "trainable": 12}
+
+
+@pytest.mark.parametrize(
+    ("tested", "words"), [((5, 0), TESTED), ((None, 0), UNKNOWN), ((5, None), TESTED), ((0, 0), "")]
+)
+def test_an_ensemble_carries_the_mark_of_any_member(tmp_path: Path, tested: tuple, words: str) -> None:
+    for row, groups in zip(("one", "two"), tested, strict=True):
+        write_row(tmp_path, row, skill=2, tuned=tuned_by_study(groups))
+    write_row(tmp_path, "three", skill=2)
+    decision = joined(*members(tmp_path, "one", "two", "three"))
+    assert mark(decision) == words
+    assert decision["members"]["one"]["tuned"] == tuned_by_study(tested[0])
+    assert set(decision["members"]["three"]) == {"identity", "val_auroc"}
 
 
 def test_frames_without_a_common_centre_are_refused(tmp_path: Path) -> None:

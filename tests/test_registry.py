@@ -19,11 +19,12 @@ from leukoscope.data.synthetic import fixed_cells
 from leukoscope.errors import ConfigError, RegistryError
 from leukoscope.models.assembly import raw_model
 from leukoscope.models.saved_folds import load_folds
-from leukoscope.packaging import combination
+from leukoscope.packaging import combination, log_version
+from leukoscope.predict import Champion, warning
 from leukoscope.promotion import register
 from leukoscope.ranking import rank
 from tests.stores import checkout_with_store
-from tests.trained_rows import ROW, images, metrics_of, params, splits, write_ensemble, write_row
+from tests.trained_rows import ROW, images, metrics_of, params, splits, tuned_by_study, write_ensemble, write_row
 
 
 @pytest.fixture
@@ -284,6 +285,71 @@ def test_a_leaky_version_is_never_promoted_by_hand(checkout: Path) -> None:
     mlflow_store.open_store().set_model_version_tag("leukoscope-cells", "1", "leaky", "true")
     with pytest.raises(RegistryError, match="leaks"):
         registry.promote("cells", 1, "I insist")
+
+
+@pytest.mark.parametrize(
+    ("tested", "words"), [(5, "tuned on tested groups"), (None, "tuned on other data or another split")]
+)
+def test_values_tuned_on_tested_groups_are_refused_and_the_next_row_considered(
+    checkout: Path, tested: int | None, words: str
+) -> None:
+    write_row(checkout, "tuned", skill=3, tuned=tuned_by_study(tested))
+    write_row(checkout, "plain", skill=2.5)
+    content = registered("tuned", "plain")
+    assert [entry["row"] for entry in content["ranking"]] == ["tuned", "plain"]
+    assert content["ranking"][0]["refused"] == [
+        f"{words} (protocol subject, study a-study): tune under protocol subject with split.folds 1, set "
+        "register.protocol to official, or give the row the paper's values"
+    ]
+    assert content["winner"]["row"] == "plain"
+    assert [check["name"] for check in content["gate"]] == [
+        "honest protocol",
+        "sensitivity",
+        "better than cell area",
+        "better than the champion",
+    ]  # of a row that was not tuned the gate says what it always said
+    refused = registered("tuned")
+    assert (refused["winner"], refused["promoted"]) == (None, False)
+    check = verdict(refused, "not tuned on tested groups")
+    assert (check["passed"], check["value"], check["bound"]) == (False, tested, 0)
+    assert versions() == ["1"]
+
+
+def test_tuned_values_pass_where_the_study_saw_no_tested_group(checkout: Path) -> None:
+    write_row(checkout, "a_row", skill=3, protocol="official", tuned=tuned_by_study(0))
+    content = registered("a_row", protocols=("official",), register={"protocol": "official"})
+    assert content["promoted"]
+    assert verdict(content, "not tuned on tested groups")["verdict"] == (
+        "no group that protocol official tests on was seen by study a-study"
+    )
+    tags = registry.champion("cells").tags
+    assert tags["tuned_by"] == "a-study"
+    assert "mark" not in tags
+
+
+def test_an_ensemble_with_a_member_tuned_on_tested_groups_is_refused(checkout: Path) -> None:
+    write_row(checkout, "one", skill=2, seed=0)
+    write_row(checkout, "two", skill=2, seed=1, tuned=tuned_by_study(5))
+    write_ensemble(checkout, "both", "one", "two")
+    content = registered("one", "two", ensembles=BOTH)
+    assert {entry["row"]: bool(entry["refused"]) for entry in content["ranking"]} == {
+        "both": True,
+        "two": True,
+        "one": False,
+    }
+
+
+def test_a_version_tuned_on_tested_groups_says_so_and_is_never_promoted_by_hand(checkout: Path) -> None:
+    decision = write_row(checkout, "a_row", skill=3, tuned=tuned_by_study(5))
+    (candidate,) = rank(checkout / "results", checkout / "models", ["a_row"], "subject")
+    said = warning(Champion(load_folds(candidate.models)[0], decision, "1"))
+    assert "; tuned on tested groups: its figures are too good; " in said
+    version, _ = log_version("cells", candidate)
+    assert "**tuned on tested groups: its figures are too good**\n\n- data" in description(version)
+    with pytest.raises(RegistryError, match=r"version 1 was tuned on tested groups: .* cannot be champion"):
+        registry.promote("cells", version, "I insist")
+    registry.set_champion("cells", version)
+    assert "under protocol subject, tuned on tested groups, threshold" in registry.describe("cells")
 
 
 def test_too_little_sensitivity_is_refused_and_the_next_row_considered(checkout: Path) -> None:

@@ -21,7 +21,7 @@ from leukoscope import mlflow_store, tracking
 from leukoscope.config import Train
 from leukoscope.errors import RegistryError
 from tests.stores import checkout_with_store, empty_checkout
-from tests.trained_rows import ROW, metrics_of, write_ensemble, write_row
+from tests.trained_rows import ROW, metrics_of, tuned_by_study, write_ensemble, write_row
 
 ABOUT = {
     "row": "a_row",
@@ -167,6 +167,16 @@ def test_an_ensemble_has_a_run_that_names_its_members(checkout: Path) -> None:
     run = named("both - subject")
     assert {"row": "both", "members": "one, two", "identity": decision["identity"]}.items() <= run.data.tags.items()
     assert run.data.metrics["test.auroc"] == metrics_of(checkout, decision)["test"]["auroc"]
+
+
+def test_a_run_of_tuned_values_names_their_study_and_carries_the_mark(checkout: Path) -> None:
+    with tracking.training({**ABOUT, "tuned": tuned_by_study(5)}, Train()):
+        pass
+    expected = {"tuned_by": "a-study", "mark": "tuned on tested groups"}
+    assert expected.items() <= named("a_row - subject").data.tags.items()
+    with tracking.training(ABOUT, Train()):
+        pass
+    assert [run.data.tags.get("mark") for run in parents()] == [None, "tuned on tested groups"]
 
 
 def test_nulls_words_and_truth_values_are_no_metrics() -> None:

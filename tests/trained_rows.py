@@ -81,6 +81,13 @@ def fold_bytes(fold: int) -> bytes:
         return (Path(folder) / "fold.keras").read_bytes()
 
 
+def tuned_by_study(tested_groups: int | None) -> dict[str, Any]:
+    """`tuned` of decision.json, of a study that saw so many groups of the test side; None of one on other data."""
+    about = {"study": "a-study", "data": "d" * 64, "split": "5" * 64, "protocol": "subject", "fold": 0}
+    tested_images = None if tested_groups is None else CELLS * tested_groups
+    return {**about, "tested_groups": tested_groups, "tested_images": tested_images}
+
+
 def write_row(
     root: Path,
     name: str,
@@ -92,6 +99,7 @@ def write_row(
     data_hash: str = "d" * 64,
     split_hash: str = "5" * 64,
     at_least: float = 0.9,
+    tuned: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write models/<name>-<protocol> and results/<name>-<protocol> below `root`; return the decision."""
     models, results = (root / kind / f"{name}-{protocol}" for kind in ("models", "results"))
@@ -112,6 +120,7 @@ def write_row(
         "layers": [],
         "data": {"name": data, "kind": "synthetic", "hash": data_hash},
         "split_hash": split_hash,
+        **({"tuned": tuned} if tuned else {}),
         "identity": hashlib.sha256(f"{name} {protocol} {skill} {seed} {data_hash}".encode()).hexdigest(),
         **decided,
         "training_images": {"a" * 64: "0 1"},

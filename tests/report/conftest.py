@@ -16,6 +16,8 @@ from leukoscope.atomic import write_json
 from leukoscope.config import Params, Protocol
 from leukoscope.data.splits import make_splits
 from leukoscope.data.synthetic import fixed_cells
+from leukoscope.ensembles import decide_ensemble, fingerprint, mean_predictions, read_members
+from leukoscope.evaluation import result_folder
 from leukoscope.evaluation.decision import caveat, decide
 from leukoscope.evaluation.figures import Heading, write_figures
 from leukoscope.evaluation.results import summarise, write_tables
@@ -166,6 +168,20 @@ def build_checkout(root: Path, params: Params, images: pd.DataFrame, kind: str =
     pairs.to_csv(root / "reports/validation/duplicates.csv", index=False)
     write_json(root / "reports/registered.json", REGISTERED)
     return root
+
+
+def join_rows(root: Path, params: Params, name: str) -> None:
+    """models/ and results/ of an ensemble of rows that are there, under every protocol, as its stage leaves them."""
+    models, results = root / "models", root / "results"
+    images = pd.read_parquet(root / "data/images.parquet")
+    for protocol in params.protocols:
+        folders = {row: (models / f"{row}-{protocol}", results / f"{row}-{protocol}") for row in params.members(name)}
+        listed = {row: fingerprint(*of_row) for row, of_row in folders.items()}
+        members = read_members(listed, protocol, models, results)
+        predictions = mean_predictions(name, members)
+        decision = decide_ensemble(name, members, predictions, params.threshold, params.evaluate)
+        write_json(models / f"{name}-{protocol}/decision.json", decision)
+        result_folder.write_result(results / f"{name}-{protocol}", decision, predictions, images, params.evaluate)
 
 
 def ranked(row: str, auroc: float, refused: list[str]) -> dict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from leukoscope.report.comparisons import against_best, compared, regularizer_cl
 from leukoscope.report.evidence import Evidence, read_evidence
 from leukoscope.report.paper_tables import PROPOSED_ROW, UNREGULARIZED_ROW
 from tests.report.conftest import build_checkout, make_images, make_params
+from tests.trained_rows import tuned_by_study
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +58,15 @@ def test_the_claim_is_the_regularised_row_less_the_other_whatever_their_order_in
         assert claim.auroc_gap.value == pytest.approx(with_them["auroc"] - without["auroc"], abs=1e-8)
         assert claim.auroc_gap.low <= claim.auroc_gap.value <= claim.auroc_gap.high
         assert "frozen backbone" in claim.differs
+
+
+def test_the_claim_says_which_of_its_rows_was_tuned_on_tested_groups(three: Evidence) -> None:
+    assert [claim.marks for claim in regularizer_claims(three, compared(three))] == [[], []]
+    tuned = three.results[PROPOSED_ROW, "subject"]
+    marked = dataclasses.replace(tuned, decision={**tuned.decision, "tuned": tuned_by_study(3)})
+    evidence = dataclasses.replace(three, results={**three.results, (PROPOSED_ROW, "subject"): marked})
+    claims = regularizer_claims(evidence, compared(evidence))
+    assert [claim.marks for claim in claims] == [[f"{PROPOSED_ROW} tuned on tested groups"], []]
 
 
 def test_without_both_rows_there_is_no_claim(ran: tuple[Path, Params]) -> None:

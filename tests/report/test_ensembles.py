@@ -9,13 +9,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from leukoscope.atomic import write_json
 from leukoscope.config import Params
-from leukoscope.ensembles import decide_ensemble, fingerprint, mean_predictions, read_members
-from leukoscope.evaluation.result_folder import write_result
 from leukoscope.report import terminal_summary
 from leukoscope.report.page import write_report
-from tests.report.conftest import make_params
+from tests.report.conftest import join_rows, make_params
 
 ROWS = ["modified_mobilenet", "proposed_efficientnetb3"]
 
@@ -25,15 +22,7 @@ def reports(ran: tuple[Path, Params], tmp_path_factory: pytest.TempPathFactory) 
     """The folder reports/ of a checkout that has the mean of both rows besides."""
     root = Path(shutil.copytree(ran[0], tmp_path_factory.mktemp("joined") / "checkout"))
     params = make_params(model_defaults={"weights": "none"}, ensembles={"both": {"members": ROWS}})
-    models, results = root / "models", root / "results"
-    images = pd.read_parquet(root / "data/images.parquet")
-    for protocol in params.protocols:
-        listed = {row: fingerprint(models / f"{row}-{protocol}", results / f"{row}-{protocol}") for row in ROWS}
-        members = read_members(listed, protocol, models, results)
-        predictions = mean_predictions("both", members)
-        decision = decide_ensemble("both", members, predictions, params.threshold, params.evaluate)
-        write_json(models / f"both-{protocol}/decision.json", decision)
-        write_result(results / f"both-{protocol}", decision, predictions, images, params.evaluate)
+    join_rows(root, params, "both")
     write_report(params, root)
     return root / "reports"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +23,7 @@ HEADINGS = {
     "paper": "paper's split (leaky)",
     GAP: "leakage gap",
 }
+INTERVAL_WIDTH = 14  # of [0.801, 0.910], which a mark must not make narrower
 NUMBER_WIDTH = 25  # of a number with its interval on one line, and the space around them
 
 
@@ -77,7 +79,7 @@ def terminal_table(
         cells = []
         for column in shown:
             number = number_with_interval(summary[row].get(column, {}), "+" * (column == GAP), between)
-            cells.append("\n".join(filter(None, (number, of_row.get(column)))))
+            cells.append("\n".join([number, *textwrap.wrap(of_row.get(column, ""), INTERVAL_WIDTH)]))
         table.add_row(row, *cells)
     text = io.StringIO()
     console = Console(file=text, width=width, highlight=False)
