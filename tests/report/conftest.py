@@ -105,7 +105,7 @@ def make_history(folds: int) -> pd.DataFrame:
         "loss": 0.4 + 6 * falling, "accuracy": 0.92 - 0.3 * falling,
         "val_loss": 0.6 + 6.2 * falling + 0.05 * fold, "val_accuracy": 0.83 - 0.2 * falling - 0.01 * fold,
     }  # fmt: skip
-    return pd.DataFrame({"fold": fold, "epoch": epoch, **columns, "learning_rate": 0.003})
+    return pd.DataFrame({"fold": fold, "epoch": epoch, "all_layers": 0, **columns, "learning_rate": 0.003})
 
 
 def write_result(

@@ -189,7 +189,7 @@ def accuracy_figure(figure: Figure, history: pd.DataFrame) -> str:
 
 @_figure(6.0, 4.6)
 def loss_figure(figure: Figure, history: pd.DataFrame) -> str:
-    """Loss per epoch from history.csv (columns fold, epoch, all_layers, loss, val_loss); it includes the head's penalties."""
+    """Loss per epoch from history.csv (columns fold, epoch, all_layers, loss, val_loss), with the head's penalties."""
     axes = _per_epoch(figure, history, "loss")
     axes.set_ylabel("loss")
     values = history[["loss", "val_loss"]].to_numpy()
