@@ -136,6 +136,26 @@ def test_frozen_rows_are_marked_wherever_they_stand_beside_the_study(page: Page,
         assert "not a reproduction" in cells[2]
 
 
+@pytest.mark.parametrize("kept_of_all_layers", [False, True])
+def test_a_finetuned_row_whose_head_alone_was_best_says_so(tmp_path: Path, kept_of_all_layers: bool) -> None:
+    params = make_params(
+        protocols=["paper"], models={"modified_mobilenet": {"backbone": "mobilenetv2", "mode": "finetune"}}
+    )
+    root = build_checkout(tmp_path / "finetuned", params, make_images())
+    history = root / "results/modified_mobilenet-paper/history.csv"
+    epochs = pd.read_csv(history)
+    epochs["all_layers"] = (epochs["epoch"] > 3).astype(int)
+    if not kept_of_all_layers:
+        epochs.loc[epochs["all_layers"] == 1, "val_loss"] = 99.0
+    epochs.to_csv(history, index=False)
+    write_report(params, root)
+    page = (root / "reports/index.html").read_text()
+    assert ("<small>the head's alone</small>" not in page) == kept_of_all_layers
+    table = pd.read_csv(root / "reports/table_v.csv").set_index("row")
+    reasons = str(table.loc["modified_mobilenet", "not_a_reproduction"])
+    assert ("no epoch of all layers kept" not in reasons) == kept_of_all_layers
+
+
 def test_the_gap_is_the_evaluations(page: Page, ran: tuple[Path, Params]) -> None:
     root, params = ran
     sides = [

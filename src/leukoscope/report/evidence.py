@@ -96,6 +96,7 @@ class Result:
             "random weights": "untrained" in self.decision["weights_kind"],
             "synthetic cells": self.decision["data"]["kind"] == "synthetic",
             "tuned values": bool(tunings(self.decision)),
+            "no epoch of all layers kept": self.head_alone,
         }
         return [reason for reason, holds in reasons.items() if holds]
 
@@ -111,10 +112,18 @@ class Result:
 
     def best_epochs(self) -> list[int]:
         """The epoch of the lowest validation loss in each fold, whose weights were kept; none of an ensemble."""
-        if self.is_ensemble:
-            return []
+        return [] if self.is_ensemble else self._kept()["epoch"].tolist()
+
+    @property
+    def head_alone(self) -> bool:
+        """Whether it was finetuned and every fold kept weights from before all layers trained: the start's backbone."""
+        finetuned = self.decision["mode"] == "finetune" and not self.is_ensemble
+        return finetuned and not self._kept()["all_layers"].any()
+
+    def _kept(self) -> pd.DataFrame:
+        """The row of history.csv of each fold's best epoch."""
         history = self.history()
-        return [int(epoch) for epoch in history.loc[history.groupby("fold")["val_loss"].idxmin(), "epoch"]]
+        return history.loc[history.groupby("fold")["val_loss"].idxmin()]
 
     def at_threshold(self, name: str) -> Estimate:
         """Test sensitivity or specificity at the threshold that the validation side chose."""
