@@ -11,6 +11,7 @@ import pytest
 
 from leukoscope.config import Augment, ModelSettings, Split, Train
 from leukoscope.data.splits import make_splits
+from leukoscope.models.heads import compile_for_training
 from leukoscope.models.pictures import AugmentedPictures, EpochBatches
 from leukoscope.models.sampling import every_image_once
 from leukoscope.models.training import TrainedFold, Training, TrainingData, predict
@@ -86,6 +87,7 @@ def test_the_best_epoch_on_val_is_kept(data: TrainingData, split: pd.DataFrame) 
     (fold,) = trained(data, first)
     val = data.positions(first, "val")
     targets = np.eye(2, dtype=np.float32)[data.labels[val]]
+    compile_for_training(fold.model, FROZEN.learning_rate)
     loss = fold.model.evaluate(data.features[val, 0], targets, batch_size=20, verbose=0)[0]
     assert loss == pytest.approx(min(epoch["val_loss"] for epoch in fold.history), rel=1e-4)
 

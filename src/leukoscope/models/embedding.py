@@ -62,16 +62,16 @@ def pooled_features(
     sha256: np.ndarray,
     packed: np.ndarray,
     positions: np.ndarray,
-    draws: Sequence[Sequence[Draw]],
+    views: Sequence[Sequence[View]],
     keep_black: bool,
     store: Path,
 ) -> np.ndarray:
-    """Features float32 [positions, 1 + draws, channels] of the images at `positions`, without a folder.
+    """Features float32 [positions, 1 + views, channels] of the images at `positions`, without a folder.
 
-    `row` holds a row's settings, `sha256` and `packed` are all images', and `draws` those of each image at `positions`.
-    `store` is the memory that `embed` has.
+    `row` holds a row's settings, `sha256` and `packed` are all images', and `views` what is shown of each image at
+    `positions` beside itself. `store` is the memory that `embed` has.
     """
-    shown = [(image, view) for image, own in zip(positions, draws, strict=True) for view in (None, *own)]
+    shown = [(image, view) for image, own in zip(positions, views, strict=True) for view in (None, *own)]
     computed = _computed(row, sha256, packed, shown, keep_black, store)
     channels = computed.vectors.width // 2
     features = np.empty((len(computed.keys), channels), np.float32)

@@ -16,7 +16,7 @@ from leukoscope.models.assembly import trainable_model
 from leukoscope.models.backbones import batchnorms, build_backbone, trunk_of
 from leukoscope.models.checkpoints import KeepLastEpoch
 from leukoscope.models.embedding import pooled_features
-from leukoscope.models.fitting import History, UntilValStops, Vectors, fit_head, targets
+from leukoscope.models.fitting import History, UntilValStops, Vectors, targets
 from leukoscope.models.heads import build_head, compile_for_training
 from leukoscope.models.pictures import AugmentedPictures, EpochBatches
 from leukoscope.models.sampling import ORDERS, class_weights
@@ -129,4 +129,4 @@ def _fit_head_on_frozen_features(training: Training, sides: pd.DataFrame, model:
         return Vectors(features, data.labels[at], data.groups[at])
 
     head = model.get_layer("head")
-    fit_head(head, row, settings, settings.head_epochs, vectors("train", row.views), vectors("val", 0), history)
+    training.heads.fit(head, settings.head_epochs, vectors("train", row.views), vectors("val", 0), history)

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leukoscope import config
-from leukoscope.models.heads import compile_for_training
+from leukoscope.models.heads import build_head, compile_for_training
 from leukoscope.models.sampling import ORDERS, class_weights
 
 if TYPE_CHECKING:
     import keras
 
 HISTORY_COLUMNS = ("fold", "epoch", "all_layers", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
+VALIDATED_AT_ONCE = 1024  # pictures' features: in batches as small as training's an epoch would take a tenth longer
 STEPS_PER_EXECUTION = 16  # a head's step is so short that Keras's bookkeeping between steps would cost more
 EpochEnd = Callable[[dict[str, float]], None]
 
@@ -105,39 +106,64 @@ def targets(labels: np.ndarray) -> np.ndarray:
     return np.eye(2, dtype=np.float32)[labels]
 
 
-def fit_head(
-    head: keras.Model,
-    row: config.ModelSettings,
-    settings: config.Train,
-    epochs: int,
-    train: Vectors,
-    val: Vectors,
-    history: History,
-) -> None:
-    """Compile a head and fit it on every view of `train`; val counts in its plain view (the first) alone."""
-    compile_for_training(head, row.learning_rate, steps_per_execution=STEPS_PER_EXECUTION)
-    views = train.features.shape[1]
-    features = train.features.reshape(-1, train.features.shape[-1])
-    labels, groups = np.repeat(train.labels, views), np.repeat(train.groups, views)
-    callbacks = UntilValStops.of(settings, history, all_layers=False).in_order()
-    known = {
-        "validation_data": (val.features[:, 0], targets(val.labels)),
-        "class_weight": class_weights(row, train.labels),
-        "epochs": epochs,
-        "verbose": 0,
-    }
-    if row.sampling == "image":
-        head.fit(features, targets(labels), batch_size=settings.batch_size, callbacks=callbacks, **known)
-        return
-    from leukoscope.models.pictures import EpochBatches
+class HeadFitter:
+    """Fits a row's heads, fold after fold, through one compiled model, since tracing one costs as much as ten epochs.
 
-    batches = EpochBatches(
-        lambda positions, epoch: features[positions],
-        np.arange(len(labels)),
-        targets(labels),
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-        order=partial(ORDERS[row.sampling], labels=labels, groups=groups),
-    )
-    callbacks = [batches.following(), *callbacks]
-    head.fit(batches, validation_batch_size=settings.batch_size, shuffle=False, callbacks=callbacks, **known)
+    Every fit starts from the head's own weights and seeds and from a new optimiser, so it knows nothing of the others.
+    """
+
+    def __init__(self, row: config.ModelSettings, settings: config.Train) -> None:
+        self._row, self._settings = row, settings
+        self._compiled: keras.Model | None = None
+        self._new_optimizer: list[np.ndarray] = []
+
+    def fit(self, head: keras.Model, epochs: int, train: Vectors, val: Vectors, history: History) -> None:
+        """Fit a head on every view of `train`; val counts in its plain view (the first) alone."""
+        model = self._like(head)
+        row, batch_size = self._row, self._settings.batch_size
+        features, labels, groups = _by_view(train)
+        callbacks = UntilValStops.of(self._settings, history, all_layers=False).in_order()
+        known = {
+            "validation_data": (val.features[:, 0], targets(val.labels)),
+            "validation_batch_size": VALIDATED_AT_ONCE,
+            "class_weight": class_weights(row, train.labels),
+            "epochs": epochs,
+            "verbose": 0,
+        }
+        if row.sampling == "image":
+            model.fit(features, targets(labels), batch_size=batch_size, callbacks=callbacks, **known)
+        else:
+            from leukoscope.models.pictures import EpochBatches
+
+            batches = EpochBatches(
+                lambda positions, epoch: features[positions],
+                np.arange(len(labels)),
+                targets(labels),
+                batch_size=batch_size,
+                seed=self._settings.seed,
+                order=partial(ORDERS[row.sampling], labels=labels, groups=groups),
+            )
+            callbacks = [batches.following(), *callbacks]
+            model.fit(batches, shuffle=False, callbacks=callbacks, **known)
+        head.set_weights(model.get_weights())
+
+    def _like(self, head: keras.Model) -> keras.Model:
+        """The compiled model, in the state of `head` and before its first step."""
+        import keras
+
+        if self._compiled is None:
+            self._compiled = build_head(self._row, head.input.shape[-1])
+            compile_for_training(self._compiled, self._row.learning_rate, steps_per_execution=STEPS_PER_EXECUTION)
+            self._compiled.optimizer.build(self._compiled.trainable_variables)
+            self._new_optimizer = [keras.ops.convert_to_numpy(value) for value in self._compiled.optimizer.variables]
+        for variable, value in zip(self._compiled.variables, head.variables, strict=True):
+            variable.assign(value)
+        for variable, start in zip(self._compiled.optimizer.variables, self._new_optimizer, strict=True):
+            variable.assign(start)
+        return self._compiled
+
+
+def _by_view(side: Vectors) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features [images * views, channels], with a label and a group for each."""
+    views, channels = side.features.shape[1:]
+    return side.features.reshape(-1, channels), np.repeat(side.labels, views), np.repeat(side.groups, views)

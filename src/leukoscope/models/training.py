@@ -18,7 +18,7 @@ import pandas as pd
 
 from leukoscope import config
 from leukoscope.models import load_keras
-from leukoscope.models.fitting import EpochEnd, History, Vectors, fit_head
+from leukoscope.models.fitting import EpochEnd, HeadFitter, History, Vectors
 from leukoscope.models.heads import build_head
 from leukoscope.models.views import turned, turns_of
 
@@ -102,6 +102,11 @@ class Training:
         return self.settings.seed + 1000 * fold
 
     @cached_property
+    def heads(self) -> HeadFitter:
+        """What fits the heads of all folds."""
+        return HeadFitter(self.row, self.settings)
+
+    @cached_property
     def checkpoints(self) -> Path:
         """The folder of the folds' last epochs, named by a hash of everything that determines the training."""
         from leukoscope.models.checkpoints import training_key
@@ -123,7 +128,7 @@ class Training:
     def _frozen(self, sides: pd.DataFrame, name: str, history: History) -> keras.Model:
         head = build_head(self.row, self.data.vectors().shape[-1], name)
         train, val = self._vectors(sides, "train", 1 + self.row.views), self._vectors(sides, "val", 1)
-        fit_head(head, self.row, self.settings, self.settings.epochs, train, val, history)
+        self.heads.fit(head, self.settings.epochs, train, val, history)
         return head
 
     def _vectors(self, sides: pd.DataFrame, side: str, views: int) -> Vectors:
