@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.tuning import server
+
 
 def image_table(subjects: dict[str, int], per_subject: int = 6, set_: str = "train") -> pd.DataFrame:
     """A table as in images.parquet: `per_subject` images of every subject, whose label `subjects` gives."""
@@ -61,11 +63,16 @@ REAL_INPUT = {"cnmc": "LEUKOSCOPE_CNMC", "imagenet": "LEUKOSCOPE_WEIGHTS"}
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "cnmc: needs real C-NMC images, in the folder that LEUKOSCOPE_CNMC names")
     config.addinivalue_line("markers", "imagenet: needs MobileNetV2's ImageNet weights, the file LEUKOSCOPE_WEIGHTS")
+    config.addinivalue_line("markers", "postgres: needs PostgreSQL's server binaries, on PATH or where Debian has them")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests on real input run where an environment variable names it, and are not collected elsewhere."""
+    """Tests on real input run where an environment variable names it, and are not collected elsewhere.
+
+    So do those on a real database, where its server is installed.
+    """
     absent = [mark for mark, variable in REAL_INPUT.items() if not os.environ.get(variable)]
+    absent += [] if server.binaries() else ["postgres"]
     left_out = [item for item in items if any(item.get_closest_marker(mark) for mark in absent)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]

@@ -1,13 +1,14 @@
 """Outputs are whole or not there."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from leukoscope.atomic import new_file, new_folder, write_json
+from leukoscope.atomic import is_alive, new_file, new_folder, write_json
 
 
 def test_a_file_is_replaced_only_when_its_writer_succeeds(tmp_path: Path) -> None:
@@ -55,3 +56,12 @@ def test_json_has_no_nan_and_a_stable_order(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "a.json", {"a": float("nan")})
     assert json.loads((tmp_path / "a.json").read_text()) == {"a": None, "b": 1.5}
+
+
+def test_a_killed_process_is_dead_before_anybody_has_waited_for_it() -> None:
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    assert is_alive(process.pid)
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert not is_alive(process.pid)
+    process.wait()

@@ -61,3 +61,12 @@ def test_a_key_that_is_missing_is_added(text: str, keys: tuple[str, ...], value:
     else:
         expected = {**before, keys[0]: value if len(keys) == 1 else {keys[1]: value}}
     assert yaml.safe_load(with_value(text, keys, value)) == expected
+
+
+def test_a_key_is_set_inside_a_row_whatever_its_style() -> None:
+    deeper = with_value(TEXT, ("rows", "first", "c"), 0.5)
+    assert deeper == TEXT.replace("    a: 1   # inside\n", "    a: 1   # inside\n    c: 0.5\n")
+    flow = with_value(TEXT, ("rows", "second", "c"), {"d": 1})
+    assert flow == TEXT.replace("{b: 2}", "{b: 2, c: {d: 1}}")
+    empty = with_value("rows:\n  first:\n  second:\nlast: 1\n", ("rows", "first", "c"), 1)
+    assert yaml.safe_load(empty) == {"rows": {"first": {"c": 1}, "second": None}, "last": 1}

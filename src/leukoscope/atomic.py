@@ -5,6 +5,7 @@ What a killed process of this machine left beside an output goes when that outpu
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -15,14 +16,23 @@ from typing import Any
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process of this machine has that number."""
+    """Whether a process of this machine has that number; one that has ended, and that nobody waited for, has not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:  # another user's
         return True
-    return True
+    return not _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    """Linux alone says so; in a container without an init process they stay for ever."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state == "Z"
 
 
 def _beside(target: Path) -> Path:
@@ -67,6 +77,15 @@ def new_folder(target: Path | str) -> Iterator[Path]:
         part.replace(target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Hold the lock `file` against this machine's other processes; it goes with the process, however that ends."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
 
 
 def write_json(target: Path | str, content: Any) -> None:

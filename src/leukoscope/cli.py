@@ -150,6 +150,56 @@ def profile(
 
 
 @app.command()
+def tune(
+    row: Annotated[str | None, typer.Argument(help="A row of models in params.yaml.")] = None,
+    trials: Annotated[int, typer.Option(min=1, help="The study's total: those that it has already count.")] = 50,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; as many as cores otherwise.")] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Write a convincing winner into params.yaml.")] = False,
+    nested: Annotated[bool, typer.Option("--nested", help="Say what tuning gains on unseen groups.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Tune every row, one after another.")] = False,
+    another: Annotated[bool, typer.Option("--another", help="Begin beside a study on other data or space.")] = False,
+) -> None:
+    """Search a row's settings inside the train and val sides of a protocol; `tune:` in params.yaml says where and what.
+
+    The same command goes on with a study, and joins it from another machine where `tune.storage` is a database.
+
+    Example: leukoscope tune modified_mobilenet --trials 10
+    """
+    from leukoscope.config import load_params
+    from leukoscope.tuning import command
+
+    params = load_params()
+    for name in command.chosen_rows(params, row, every=every):
+        command.tune(
+            params,
+            name,
+            trials,
+            workers or os.cpu_count() or 1,
+            typer.echo,
+            another=another,
+            apply=apply,
+            nested=nested,
+        )
+
+
+@app.command()
+def dashboard(
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8080,
+) -> None:
+    """Open Optuna's dashboard on the studies of this checkout, or of the storage that `tune.storage` names.
+
+    Example: leukoscope dashboard --port 8081
+    """
+    from leukoscope.config import load_params
+    from leukoscope.tuning.storage import dashboard_command
+
+    command = dashboard_command(load_params().tune.storage, port)
+    typer.echo(f"Optuna: http://127.0.0.1:{port} (Ctrl-C ends it)")
+    sys.stdout.flush()
+    os.execvp(command[0], command)
+
+
+@app.command()
 def weights() -> None:
     """List each backbone's ImageNet weights: whether they are here, their file, its place, and the rows that use them.
 

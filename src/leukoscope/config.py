@@ -190,6 +190,72 @@ class Register(Section):
     min_sensitivity: Share = Field(default=0.3, description="at the threshold chosen on val")
 
 
+class Range(Section):
+    """Numbers that a study may try, both ends among them; whole ones where both ends are and the setting is."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _low_below_high(self) -> Range:
+        if self.low >= self.high:
+            raise ValueError("low must be below high")
+        if self.log and self.low <= 0:
+            raise ValueError("a logarithmic range begins above 0")
+        return self
+
+
+class Choices(Section):
+    """Values that a study may try."""
+
+    choices: tuple[str | int | float, ...] = Field(min_length=2)
+
+
+TUNABLE = (
+    "kernel_l2",
+    "activity_l1",
+    "bias_l1",
+    "dropout",
+    "learning_rate",
+    "pooling",
+    "width",
+    "views",
+    "class_weight",
+    "sampling",
+    "zoom",
+)
+
+
+class Tune(Section):
+    """What `leukoscope tune` tries, and on what: the train and val sides of one fold of a protocol."""
+
+    protocol: Protocol = "subject"
+    fold: int = Field(default=0, ge=0, description="the protocol's fold whose test side no trial sees")
+    folds: int = Field(default=3, ge=2, description="grouped folds inside those sides")
+    repeats: int = Field(default=2, ge=1, description="deals of those folds; fewer than 4 scores never prune")
+    seed: Seed = 7
+    storage: str | None = Field(default=None, description="an Optuna storage URL; a journal in mlruns/ otherwise")
+    space: dict[str, Range | Choices] = Field(
+        default={
+            "kernel_l2": Range(low=1e-4, high=0.3, log=True),
+            "activity_l1": Range(low=1e-5, high=0.1, log=True),
+            "bias_l1": Range(low=1e-5, high=0.1, log=True),
+            "dropout": Range(low=0, high=0.6),
+            "learning_rate": Range(low=1e-4, high=1e-2, log=True),
+        },
+        min_length=1,
+    )
+
+    @field_validator("space")
+    @classmethod
+    def _of_tunable_settings(cls, space: dict[str, Range | Choices]) -> dict[str, Range | Choices]:
+        unknown = [name for name in space if name not in TUNABLE]
+        if unknown:
+            raise ValueError(f"{unknown[0]} cannot be tuned: a space may name {', '.join(TUNABLE)}")
+        return space
+
+
 class Params(Section):
     """The whole of params.yaml."""
 
@@ -205,6 +271,7 @@ class Params(Section):
     threshold: Threshold = Threshold()
     evaluate: Evaluate = Evaluate()
     register_: Register = Field(default=Register(), alias="register")
+    tune: Tune = Tune()
 
     @field_validator("models", "ensembles")
     @classmethod

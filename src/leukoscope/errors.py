@@ -6,7 +6,8 @@ LeukoscopeError            ours: exit code 1
     ├── DataError          images, labels, archives: missing, unreadable, contradictory
     ├── SplitError         too few groups, one class only, a leak where none may be
     ├── WeightsError       pretrained weights that are not there or do not fit
-    └── RegistryError      no champion, a refused promotion, a store that was left behind
+    ├── RegistryError      no champion, a refused promotion, a store that was left behind
+    └── StudyError         a tuning study that does not open, or is not the one that was begun
 
 Every message is one line: what was wrong, which file or key, and what to do.
 """
@@ -49,6 +50,10 @@ class WeightsError(UserError):
 
 class RegistryError(UserError):
     """A registry that cannot answer, or a promotion that is refused."""
+
+
+class StudyError(UserError):
+    """A tuning study that does not open, or that was begun on something else."""
 
 
 PIPELINE_FOLDERS = ("data", "models", "results", "reports")

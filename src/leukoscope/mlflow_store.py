@@ -7,7 +7,6 @@ elsewhere than they say, so runs and registered models load after their checkout
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import re
@@ -17,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leukoscope import workplace
+from leukoscope import atomic, workplace
 from leukoscope.errors import RegistryError
 
 # MLflow reads these when it is imported, which every function below does for itself: it takes seconds.
@@ -71,9 +70,7 @@ def locked(name: str) -> Iterator[None]:
     if root is None:
         yield
         return
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / f"{name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with atomic.locked(root / f"{name}.lock"):
         yield
 
 

@@ -55,7 +55,7 @@ def about_tags(about: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _circumstances() -> dict[str, str]:
+def circumstances() -> dict[str, str]:
     """The tags that say where a run comes from; what is not known is left out."""
     known = {
         COMMIT: git_commit(),
@@ -86,7 +86,7 @@ class TrainingRun:
     def __init__(self, client: MlflowClient, experiment: str, about: Mapping[str, Any]) -> None:
         self._client = client
         self._experiment = experiment
-        self._tags = {**about_tags(about), **_circumstances()}
+        self._tags = {**about_tags(about), **circumstances()}
         name = f"{about['row']} - {about['protocol']}"
         self.run_id = client.create_run(experiment, tags=self._tags, run_name=name).info.run_id
         self._fold: tuple[int, str] | None = None
@@ -142,7 +142,7 @@ def training(about: Mapping[str, Any], settings: config.Train) -> Iterator[Train
     """
     client = open_store()
     experiment = experiment_of(client, about["data"]["name"])
-    _close_runs_of_dead_processes(client, experiment)
+    close_runs_of_dead_processes(client, experiment)
     run = TrainingRun(client, experiment, about)
     status = "FAILED"
     try:
@@ -165,7 +165,8 @@ def flattened(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _close_runs_of_dead_processes(client: MlflowClient, experiment: str) -> None:
+def close_runs_of_dead_processes(client: MlflowClient, experiment: str) -> None:
+    """End the runs that processes of this host left open when they died, as KILLED."""
     for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
         host, _, pid = run.data.tags.get("process", "").rpartition(":")
         if host == socket.gethostname() and not is_alive(int(pid)):
@@ -199,7 +200,7 @@ def run_of(client: MlflowClient, decision: Mapping[str, Any]) -> Run:
     found = client.search_runs([experiment], matching, max_results=1, order_by=["attributes.start_time DESC"])
     if found:
         return found[0]
-    tags = {**about_tags(decision), **_circumstances(), "identity": decision["identity"]}
+    tags = {**about_tags(decision), **circumstances(), "identity": decision["identity"]}
     run = client.create_run(experiment, tags=tags, run_name=f"{decision['row']} - {decision['protocol']}")
     _log_params(client, run.info.run_id, decision["settings"])
     _log_dataset(client, run.info.run_id, decision["data"])

@@ -13,9 +13,10 @@ INDENT = 2
 
 
 def with_value(text: str, keys: Sequence[str], value: Any) -> str:
-    """`text` with `value` (a scalar or a list of them) under `keys`: a section's name, or a section's and a key's.
+    """`text` with `value` under `keys`: a section's name, or the names down to a key inside it.
 
-    A comment behind it keeps its column where the value leaves room. A missing key is added at its section's end.
+    Lists and maps are put on one line. A comment behind the value keeps its column where there is room. A missing key
+    is added at its section's end.
     """
     node = _find(text, keys)
     if node is None:
@@ -47,11 +48,11 @@ def with_section(text: str, name: str, value: Mapping[str, Any]) -> str:
 def _with_new_key(text: str, keys: Sequence[str], value: Any) -> str:
     if len(keys) == 1:
         return f"{text.rstrip()}\n\n{keys[0]}: {_flow(value)}\n"
-    section, key = keys
-    node = _find(text, [section])
+    *parent, key = keys
+    node = _find(text, parent)
     if node is None or not isinstance(node[1], yaml.MappingNode) or node[1].flow_style:
-        old = _plain(node[1]) if node else None
-        return with_section(text, section, {**(old or {}), key: value})
+        whole = {**((node and _plain(node[1])) or {}), key: value}
+        return with_section(text, parent[0], whole) if len(parent) == 1 else with_value(text, parent, whole)
     end = _line_end(text, _end(text, *node))
     indent = " " * node[1].start_mark.column
     return f"{text[:end]}\n{indent}{key}: {_flow(value)}{text[end:]}"

@@ -54,18 +54,22 @@ class Checkout:
 
     def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the folder with the test's own Python first on the path."""
-        known = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_"))}
-        path = f"{BINARIES}{os.pathsep}{os.environ['PATH']}"
         run = subprocess.run(
             command,
             cwd=self.folder,
-            env={**known, "PATH": path, "PYTHONPATH": str(self.folder / "src"), **environment},
+            env={**self.environment(), **environment},
             capture_output=True,
             text=True,
             check=False,
         )
         assert not check or run.returncode == 0, f"{command} ended with {run.returncode}:\n{run.stdout}\n{run.stderr}"
         return run
+
+    def environment(self) -> dict[str, str]:
+        """What a command in the folder is started with."""
+        known = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_"))}
+        path = f"{BINARIES}{os.pathsep}{os.environ['PATH']}"
+        return {**known, "PATH": path, "PYTHONPATH": str(self.folder / "src")}
 
     def leukoscope(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run the product's own command line."""

@@ -1,0 +1,61 @@
+"""A study's winner written into params.yaml: its values, and under `tuned` where they come from."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+from leukoscope.atomic import new_file
+from leukoscope.config import PARAMS_FILE, Tuned, load_params
+from leukoscope.errors import ConfigError
+from leukoscope.tuning.bench import Bench
+from leukoscope.tuning.gain import Gain
+from leukoscope.yaml_edit import with_value
+
+DIGITS = 4  # significant ones: a study does not know more
+
+
+def provenance(bench: Bench, study_name: str) -> Tuned:
+    """Where values from a study on `bench` come from."""
+    return Tuned(
+        study=study_name,
+        data=bench.data_hash,
+        split=bench.split_hash,
+        protocol=bench.params.tune.protocol,
+        fold=bench.fold,
+    )
+
+
+def apply_winner(bench: Bench, study_name: str, gain: Gain, path: Path = PARAMS_FILE) -> str:
+    """Write the winner's values into the row and say what was done: the difference of the file, or why there is none.
+
+    A gain of no more than one standard error leaves the file as it is. Raises ConfigError where the outcome would not
+    be valid; the file is then as it was.
+    """
+    if not gain.convinces:
+        return f"{gain}. It does not exceed one standard error, so {path} stays as it is: the paper's values are kept"
+    rounded = {name: _rounded(value) for name, value in gain.winner.items()}
+    of_row = {name: value for name, value in rounded.items() if name != "zoom"}
+    before = path.read_text()
+    after = before
+    for name, value in {**of_row, "tuned": provenance(bench, study_name).model_dump()}.items():
+        after = with_value(after, ("models", bench.name, name), value)
+    if "zoom" in rounded:
+        after = with_value(after, ("augment", "zoom"), rounded["zoom"])
+    with new_file(path) as part:
+        part.write_text(after)
+        try:
+            written = load_params(part).row(bench.name)
+        except ConfigError as error:
+            raise ConfigError(f"the winner of {study_name} does not fit what else {path} says: {error}") from None
+        if any(getattr(written, name) != value for name, value in of_row.items()):
+            raise ConfigError(f"{path} is laid out in a way that a row cannot be written into: edit it by hand")
+    lines = difflib.unified_diff(
+        before.splitlines(keepends=True), after.splitlines(keepends=True), f"{path} before", f"{path} tuned"
+    )
+    return f"{gain}\n{''.join(lines)}"
+
+
+def _rounded(value: Any) -> Any:
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value

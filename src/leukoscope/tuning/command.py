@@ -1,0 +1,62 @@
+"""`leukoscope tune`: studies of rows, row after row with all workers on each, and what becomes of the winners."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from leukoscope.config import Params
+from leukoscope.errors import ConfigError
+from leukoscope.tuning.bench import Bench
+from leukoscope.tuning.figures import draw_study
+from leukoscope.tuning.gain import gain_of
+from leukoscope.tuning.launch import run_study
+from leukoscope.tuning.trials import Tally
+
+REPORTS = Path("reports", "tuning")
+
+
+def chosen_rows(params: Params, row: str | None, *, every: bool) -> Sequence[str]:
+    """The rows to tune. Raises ConfigError unless either one is named or all are asked for."""
+    if every == (row is not None):
+        raise ConfigError("name one row of models in params.yaml, or ask for --all of them")
+    return list(params.models) if row is None else [row]
+
+
+def tune(
+    params: Params,
+    row: str,
+    total: int,
+    workers: int,
+    say: Callable[[str], None],
+    *,
+    another: bool = False,
+    apply: bool = False,
+    nested: bool = False,
+) -> None:
+    """Run the study of one row, draw it, and say what it found; the last line counts its trials.
+
+    With `nested` there is a study inside every fold of the protocol; with `apply` the winner goes into params.yaml.
+    """
+    run = partial(run_study, total=total, workers=workers, another=another)
+    bench = Bench.of(params, row, params.tune.fold)
+    study = run(bench)
+    folder = REPORTS / row
+    if draw_study(study, folder / "figures"):
+        from leukoscope.tuning.runs import mirror
+
+        mirror(study, folder / "figures")
+        say(f"figures: {folder / 'figures'}")
+    if nested:
+        from leukoscope.tuning.nested import in_words, nested_gain
+
+        say(in_words(nested_gain(params, row, run, folder)))
+    gain = gain_of(study, params.tune.folds)
+    if apply:
+        from leukoscope.tuning.applying import apply_winner
+
+        say(apply_winner(bench, study.study_name, gain))
+    else:
+        say(f"{gain}; --apply writes a winner into params.yaml where its gain exceeds that")
+    say(str(Tally.of(study)))

@@ -1,0 +1,108 @@
+"""Running a study: worker processes, a live line of how far it is, and what it came to."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from leukoscope.errors import StudyError
+from leukoscope.progress import BEHIND_ANOTHER, live_text
+from leukoscope.tuning.bench import Bench
+from leukoscope.tuning.runs import mirror
+from leukoscope.tuning.storage import open_storage, storage_errors, storage_url
+from leukoscope.tuning.study import load_study, open_study
+from leukoscope.tuning.trials import Tally, settle_stale_trials, this_process
+from leukoscope.tuning.worker import Task, command
+
+if TYPE_CHECKING:
+    import optuna
+
+THREAD_SETTINGS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
+POLL_SECONDS = 0.5
+MIRROR_SECONDS = 60
+
+
+def run_study(bench: Bench, total: int, workers: int, *, another: bool = False) -> optuna.Study:
+    """Begin or go on with the study on `bench` until `total` of its trials are finished, and return it.
+
+    Raises StudyError where the study was begun on something else, or where a worker fails. An interrupt ends the
+    workers, whose trials are queued again, and goes on upwards.
+    """
+    url = storage_url(bench.params.tune.storage)
+    study = open_study(bench, open_storage(url), another=another)
+    settle_stale_trials(study)
+    before = Tally.of(study)
+    if before.finished < total:
+        bench.prepare()
+        # One that joins draws other values than those who are at it.
+        stream = zlib.crc32(this_process().encode()) if before.running else 0
+        tasks = [
+            Task(bench.name, bench.fold, url, study.study_name, total, stream + worker, os.getpid())
+            for worker in range(min(workers, total - before.finished))
+        ]
+        try:
+            with _processes(tasks) as processes:
+                _watch(study, processes, before, total)
+        finally:
+            mirror(study)
+    return load_study(url, study.study_name, bench)
+
+
+@contextmanager
+def _processes(tasks: list[Task]) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """A process for each task, each with its share of the cores; where this one is interrupted, so are they, once.
+
+    They have a session of their own, since a terminal would interrupt them as well.
+    """
+    share = str(max(1, (os.cpu_count() or 1) // len(tasks)))
+    environment = {**dict.fromkeys(THREAD_SETTINGS, share), **os.environ, BEHIND_ANOTHER: "1"}
+    processes = [subprocess.Popen(command(task), env=environment, start_new_session=True) for task in tasks]
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+        for process in processes:
+            process.wait()
+
+
+def _watch(study: optuna.Study, processes: list[subprocess.Popen[bytes]], before: Tally, total: int) -> None:
+    """Show how far the study is until its workers have ended. Raises StudyError where one of them failed."""
+    started = time.monotonic()
+    with live_text() as show:
+        mirrored = started
+        while None in [process.poll() for process in processes]:  # all of them: who is not asked stays a zombie
+            show(_progress(study, before, total, time.monotonic() - started))
+            time.sleep(POLL_SECONDS)
+            if time.monotonic() - mirrored > MIRROR_SECONDS:
+                with suppress(*storage_errors()):
+                    mirror(study)
+                mirrored = time.monotonic()
+    failed = [process.returncode for process in processes if process.returncode]
+    if failed:
+        raise StudyError(f"{len(failed)} of {len(processes)} workers failed; what they said stands above")
+
+
+def _progress(study: optuna.Study, before: Tally, total: int, seconds: float) -> str:
+    """Where a study is: finished trials, the best of them, rate and time left; or that its storage is away."""
+    try:
+        tally = Tally.of(study)
+        best = f"best {study.best_value:.4f} (trial {study.best_trial.number})" if tally.complete else "no score yet"
+    except storage_errors():
+        return "waiting for the storage"
+    done = tally.finished - before.finished
+    pace = (
+        f", {60 * done / seconds:.1f} a minute, {_left(seconds / done * (total - tally.finished))} left" if done else ""
+    )
+    return f"{study.study_name}: {tally.finished} of {total} trials, {best}{pace}"
+
+
+def _left(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

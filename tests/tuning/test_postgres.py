@@ -1,0 +1,66 @@
+"""Studies in a real PostgreSQL: processes that die, a server that is restarted, and a second machine."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from optuna.trial import FrozenTrial
+
+from tests.pipeline.checkout import Checkout
+from tests.tuning.commands import (
+    ROW,
+    assert_nothing_was_lost,
+    busy,
+    checkout_with_data,
+    copy_of,
+    kill,
+    process_of,
+    started,
+    trials,
+    until,
+)
+from tests.tuning.server import Server, postgres
+
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
+
+TOTAL = 12
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with postgres() as running:
+        yield running
+
+
+@pytest.fixture
+def checkout(server: Server, tmp_path: Path) -> Checkout:
+    tune = {"folds": 2, "repeats": 2, "storage": server.url}
+    return checkout_with_data(tmp_path / "here", "split", "pack", tune=tune, train={"epochs": 8, "patience": 8})
+
+
+def test_no_trial_is_lost_or_counted_twice_whatever_ends(checkout: Checkout, server: Server, tmp_path: Path) -> None:
+    elsewhere = copy_of(checkout, tmp_path / "elsewhere")
+    command = ("tune", ROW, "--trials", str(TOTAL), "--workers")
+    with started(checkout, *command, "4") as here:
+        until(lambda: len(busy(checkout)) == 4, "four workers with a trial each", here)
+        victim, *others = busy(checkout)
+        with started(elsewhere, *command, "1") as there:
+            kill(process_of(victim))
+            until(lambda: again(checkout, victim), "another try of the trial whose process was killed", here)
+            server.control("restart", "-m", "fast")
+            assert there.wait() == 0
+        assert here.wait() == 2  # a worker was killed, and the command says so
+    joined = {process_of(trial) for trial in trials(checkout)} - {process_of(trial) for trial in (victim, *others)}
+    assert len(joined) == 1
+    assert trials(checkout)[victim.number].state.name == "FAIL"
+    assert [trial.state.is_finished() for trial in again(checkout, victim)] == [True]
+    for folder in (checkout, elsewhere):
+        assert_nothing_was_lost(folder, TOTAL)
+
+    before = [(trial.number, trial.state, trial.values) for trial in trials(checkout)]
+    assert elsewhere.leukoscope(*command, "4").stdout.splitlines()[-1].startswith("trials: ")
+    assert [(trial.number, trial.state, trial.values) for trial in trials(checkout)] == before
+
+
+def again(checkout: Checkout, victim: FrozenTrial) -> list[FrozenTrial]:
+    return [trial for trial in trials(checkout) if trial.params == victim.params and trial.number != victim.number]

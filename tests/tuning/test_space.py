@@ -1,0 +1,99 @@
+"""What a study may try: the settings that concern a row, the paper's values among them."""
+
+import optuna
+import pytest
+
+from leukoscope.config import ModelSettings, Params
+from leukoscope.errors import ConfigError
+from leukoscope.tuning.space import distributions, own_values, paper_values, suggested, with_values
+
+DEFAULT = ("kernel_l2", "activity_l1", "bias_l1", "dropout", "learning_rate")
+
+
+def make_params(space: dict | None = None, **row) -> Params:
+    content = {"models": {"row": {"backbone": "mobilenetv2", **row}}}
+    return Params(**content, **({"tune": {"space": space}} if space else {}))
+
+
+def test_the_default_space_holds_the_papers_values_and_reaches_on_both_sides_of_them() -> None:
+    params = make_params()
+    tried = distributions(params, params.row("row"))
+    paper = paper_values(params, params.row("row"), tried)
+    assert tuple(tried) == DEFAULT
+    assert paper == {"kernel_l2": 0.016, "activity_l1": 0.006, "bias_l1": 0.006, "dropout": 0.2, "learning_rate": 0.003}
+    assert all(of.low < paper[name] < of.high for name, of in tried.items())
+    assert [name for name, of in tried.items() if of.log] == [name for name in DEFAULT if name != "dropout"]
+
+
+def test_a_plain_head_is_not_searched_for_what_it_lacks() -> None:
+    params = make_params(head="plain")
+    assert list(distributions(params, params.row("row"))) == ["learning_rate"]
+    without = make_params({"dropout": {"low": 0, "high": 0.5}}, head="plain")
+    with pytest.raises(ConfigError, match="nothing that a plain head has"):
+        distributions(without, without.row("row"))
+
+
+def test_every_option_is_suggested_as_its_setting_takes_it() -> None:
+    params = make_params(
+        {
+            "pooling": {"choices": ["max", "avg"]},
+            "width": {"low": 32, "high": 512, "log": True},
+            "views": {"low": 0, "high": 3},
+            "class_weight": {"choices": ["none", "balanced"]},
+            "sampling": {"choices": ["image", "group"]},
+            "zoom": {"low": 0, "high": 0.5},
+        }
+    )
+    tried = distributions(params, params.row("row"))
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    for _ in range(20):
+        values = suggested(study.ask(), tried)
+        row, augment = with_values(params, params.row("row"), values)
+        assert {name: getattr(row, name) for name in values if name != "zoom"} | {"zoom": augment.zoom} == values
+        assert isinstance(row.width, int)
+        assert 32 <= row.width <= 512
+
+
+def test_what_the_paper_says_nothing_of_begins_with_the_rows_own_value() -> None:
+    params = make_params({"views": {"low": 0, "high": 3}, "dropout": {"low": 0, "high": 0.5}}, views=2, dropout=0.4)
+    row = params.row("row")
+    tried = distributions(params, row)
+    assert paper_values(params, row, tried) == {"views": 2, "dropout": 0.2}
+    assert own_values(params, row, tried) == {"views": 2, "dropout": 0.4}
+
+
+@pytest.mark.parametrize(
+    ("space", "words"),
+    [
+        ({"dropout": {"low": 0.3, "high": 0.6}}, "tune.space.dropout leaves out 0.2, the paper's value"),
+        ({"dropout": {"low": 0, "high": 1.5}}, "tune.space.dropout: dropout cannot be 1.5: .*less than 1"),
+        ({"zoom": {"low": 0, "high": 2}}, "tune.space.zoom: zoom cannot be 2"),
+        ({"pooling": {"choices": ["max", "median"]}}, "tune.space.pooling: pooling cannot be median"),
+        ({"width": {"low": 10.5, "high": 300}}, "tune.space.width: 10.5 is not a whole number"),
+    ],
+)
+def test_a_space_that_a_row_cannot_take_is_refused_by_name(space: dict, words: str) -> None:
+    params = make_params(space)
+    with pytest.raises(ConfigError, match=words):
+        distributions(params, params.row("row"))
+
+
+@pytest.mark.parametrize(
+    ("space", "words"),
+    [
+        ({"backbone": {"choices": ["a", "b"]}}, "backbone cannot be tuned"),
+        ({"dropout": {"low": 0.5, "high": 0.5}}, "low must be below high"),
+        ({"kernel_l2": {"low": 0, "high": 1, "log": True}}, "begins above 0"),
+        ({"pooling": {"choices": ["max"]}}, "at least 2"),
+    ],
+)
+def test_a_space_that_makes_no_sense_is_refused_when_params_are_read(space: dict, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        make_params(space)
+
+
+def test_a_trials_values_leave_everything_else_of_the_row() -> None:
+    params = make_params(views=2, rotations=4)
+    row, augment = with_values(params, params.row("row"), {"dropout": 0.5})
+    assert row == ModelSettings(backbone="mobilenetv2", views=2, rotations=4, dropout=0.5)
+    assert augment == params.augment
