@@ -233,7 +233,7 @@ def test_a_study_goes_on_after_an_interrupt_and_after_kills(checkout: Checkout, 
 
     with started(broken, *command, "2") as process:
         until(lambda: len(busy(broken)) == 2, "two workers with a trial each", process)
-        victim, other = busy(broken)
+        other, victim = busy(broken)
         kill(process_of(victim))
         until(lambda: trials(broken)[victim.number].state.name == "FAIL", "the dead worker's trial failed", process)
         kill(process.pid)

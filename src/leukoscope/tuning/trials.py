@@ -85,11 +85,12 @@ def settle_stale_trials(study: optuna.Study, *, own: bool = False) -> None:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         optuna.storages.fail_stale_trials(study)
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        if _is_dead(trial) or (own and trial.user_attrs.get(PROCESS) == this_process()):
+        is_own = own and trial.user_attrs.get(PROCESS) == this_process()
+        if is_own or _is_dead(trial):
             # Another process may have settled it in this moment; then it has queued the values, too.
             with contextlib.suppress(ValueError, RuntimeError):
                 study.tell(trial.number, state=TrialState.FAIL)
-                try_again(study, trial)
+                try_again(study, trial, counts=not is_own)
 
 
 def _is_dead(trial: FrozenTrial) -> bool:
@@ -99,9 +100,12 @@ def _is_dead(trial: FrozenTrial) -> bool:
     return host == socket.gethostname() and not is_alive(int(pid))
 
 
-def try_again(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Queue a failed trial's values, unless they have been tried often enough."""
+def try_again(study: optuna.Study, trial: FrozenTrial, *, counts: bool = True) -> None:
+    """Queue a failed trial's values, unless they have been tried often enough.
+
+    A try that was interrupted, or whose storage went away, does not count: its values were not to blame.
+    """
     first, tries = trial.user_attrs.get(TRIES_AGAIN, [trial.number, 1])
     values = {**trial.system_attrs.get("fixed_params", {}), **trial.params}  # what it was queued with, and suggested
     if values and tries < TRIES:
-        study.enqueue_trial(values, user_attrs={TRIES_AGAIN: [first, tries + 1]})
+        study.enqueue_trial(values, user_attrs={TRIES_AGAIN: [first, tries + counts]})
