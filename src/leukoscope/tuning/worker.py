@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leukoscope.config import load_params
-from leukoscope.errors import StudyError, run_reporting_errors
+from leukoscope.errors import StudyError
 from leukoscope.tuning.bench import Bench
 from leukoscope.tuning.space import Values, distributions, suggested
 from leukoscope.tuning.storage import HEARTBEAT_SECONDS, open_storage, shown_url, storage_errors
@@ -197,14 +196,4 @@ def _await_storage(url: str, error: Exception) -> None:
 
 def command(task: Task) -> list[str]:
     """The command that makes a worker of a process."""
-    return [sys.executable, "-m", "leukoscope.tuning.worker", json.dumps(asdict(task))]
-
-
-def main() -> None:
-    """Work on the task that the command line holds as JSON."""
-    task = Task(**json.loads(sys.argv[1]))
-    work(Bench.of(load_params(), task.row, task.fold), task)
-
-
-if __name__ == "__main__":
-    sys.exit(run_reporting_errors(main))
+    return [sys.executable, "-m", "leukoscope.tuning", json.dumps(asdict(task))]
