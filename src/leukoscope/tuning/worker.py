@@ -1,4 +1,4 @@
-"""One process of a study: it runs trials until the study has its number. `python -m leukoscope.tuning.worker`."""
+"""One process of a study: it runs trials until the study has its number. `python -m leukoscope.tuning` starts one."""
 
 from __future__ import annotations
 
