@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -82,9 +83,13 @@ def until(happened: Callable[[], Any], what: str, process: subprocess.Popen[str]
     raise AssertionError(f"waited {PATIENCE_SECONDS} s in vain for {what}")
 
 
+# One for each URL: a test asks many times a second, and each would keep a connection.
+kept_open = lru_cache(open_storage)
+
+
 def studies(checkout: Checkout) -> dict[str, optuna.Study]:
-    """The studies of the checkout's storage by name, read anew."""
-    storage = open_storage(checkout.params()["tune"].get("storage") or str(checkout.folder / "mlruns" / JOURNAL))
+    """The studies of the checkout's storage by name, as they are now."""
+    storage = kept_open(checkout.params()["tune"].get("storage") or str(checkout.folder / "mlruns" / JOURNAL))
     return {name: optuna.load_study(study_name=name, storage=storage) for name in optuna.get_all_study_names(storage)}
 
 

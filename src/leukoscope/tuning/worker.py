@@ -84,7 +84,9 @@ def _run_one(study: optuna.Study, bench: Bench, task: Task) -> None:
 
     study.sampler = _sampler([bench.params.tune.seed, len(study.get_trials(deepcopy=False)), task.stream])
     try:
-        trial = study.ask()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that heartbeats are optimize's: `_heartbeats` sends them
+            trial = study.ask()
         with _heartbeats(study, trial, task):
             outcome = _outcome(study, trial, bench, task)
         study.tell(trial, **outcome, skip_if_finished=True)
