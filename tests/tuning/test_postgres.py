@@ -23,7 +23,7 @@ from tests.tuning.server import Server, postgres
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
-TOTAL = 12
+TOTAL = 24  # so many that a second machine, which starts later, finds some left
 
 
 @pytest.fixture
@@ -43,15 +43,16 @@ def test_no_trial_is_lost_or_counted_twice_whatever_ends(checkout: Checkout, ser
     command = ("tune", ROW, "--trials", str(TOTAL), "--workers")
     with started(checkout, *command, "4") as here:
         until(lambda: len(busy(checkout)) == 4, "four workers with a trial each", here)
-        victim, *others = busy(checkout)
+        ours = {process_of(trial) for trial in busy(checkout)}
         with started(elsewhere, *command, "1") as there:
+            until(lambda: processes_of(checkout) - ours, "a trial of the second machine", there)
+            victim, *_ = until(lambda: [one for one in busy(checkout) if process_of(one) in ours], "one of ours", here)
             kill(process_of(victim))
             until(lambda: again(checkout, victim), "another try of the trial whose process was killed", here)
             server.control("restart", "-m", "fast")
             assert there.wait() == 0
         assert here.wait() == 2  # a worker was killed, and the command says so
-    joined = {process_of(trial) for trial in trials(checkout)} - {process_of(trial) for trial in (victim, *others)}
-    assert len(joined) == 1
+    assert len(processes_of(checkout) - ours) == 1
     assert trials(checkout)[victim.number].state.name == "FAIL"
     assert [trial.state.is_finished() for trial in again(checkout, victim)] == [True]
     for folder in (checkout, elsewhere):
@@ -60,6 +61,11 @@ def test_no_trial_is_lost_or_counted_twice_whatever_ends(checkout: Checkout, ser
     before = [(trial.number, trial.state, trial.values) for trial in trials(checkout)]
     assert elsewhere.leukoscope(*command, "4").stdout.splitlines()[-1].startswith("trials: ")
     assert [(trial.number, trial.state, trial.values) for trial in trials(checkout)] == before
+
+
+def processes_of(checkout: Checkout) -> set[int]:
+    """Who has run a trial, or runs one."""
+    return {process_of(trial) for trial in trials(checkout)} - {0}
 
 
 def again(checkout: Checkout, victim: FrozenTrial) -> list[FrozenTrial]:
