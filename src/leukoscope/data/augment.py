@@ -74,7 +74,7 @@ def draws_of(table: pd.DataFrame) -> list[Draw]:
     return [Draw(*row) for row in table[list(DRAW_COLUMNS)].itertuples(index=False, name=None)]
 
 
-def _source_of_target(parameters: Draw, side: int) -> np.ndarray:
+def source_of_target(parameters: Draw, side: int) -> np.ndarray:
     """The 2x3 map from a target pixel (x, y) to the source pixel that it shows."""
     angle, shear = np.deg2rad(parameters.angle), np.deg2rad(parameters.shear)
     rotation = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
@@ -95,7 +95,7 @@ def apply_draw(picture: np.ndarray, parameters: Draw, *, keep_black: bool = Fals
     """
     warped = cv2.warpAffine(
         picture,
-        _source_of_target(parameters, picture.shape[0]),
+        source_of_target(parameters, picture.shape[0]),
         (picture.shape[1], picture.shape[0]),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
