@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
 
 from leukoscope.config import Augment
-from leukoscope.data.augment import Draw, apply_draw, draw, draw_table, draws_of, single_operations
+from leukoscope.data.augment import Draw, apply_draw, draw, draw_table, draws_of, single_operations, source_of_target
 
 SETTINGS = Augment()
 
@@ -43,6 +44,25 @@ def test_a_draw_means_what_keras_means(name: str, cell: np.ndarray) -> None:
     ours, theirs = apply_draw(cell, parameters).astype(float), keras_result(cell, parameters)
     inside = theirs.max(axis=-1) > 15
     assert np.abs(ours - theirs)[inside].mean() < 1
+
+
+def test_the_fast_ways_give_the_values_of_the_plain_one(cell: np.ndarray) -> None:
+    noise = np.random.default_rng(7).integers(3, 250, (97, 97, 3), np.uint8)
+    framed = noise.copy()
+    framed[[0, -1]] = framed[:, [0, -1]] = (9, 8, 7)
+    for number, picture in enumerate([cell, noise, framed] * 20):
+        parameters = draw(Augment(channel_shift=60), f"{number:064x}", 1)
+        np.testing.assert_array_equal(apply_draw(picture, parameters), plainly_applied(picture, parameters))
+
+
+def plainly_applied(picture: np.ndarray, parameters: Draw) -> np.ndarray:
+    """A draw as one warp of three channels with repeated pixels, and a table of shifted grey levels."""
+    side = len(picture)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    source = source_of_target(parameters, side)
+    warped = cv2.warpAffine(picture, source, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    levels = np.arange(256) + parameters.channel_shift
+    return np.rint(np.clip(levels, warped.min(), warped.max())).astype(np.uint8)[warped]
 
 
 def test_no_operation_is_left_out_of_the_preview() -> None:
