@@ -4,12 +4,13 @@ UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 RUN := "$(UV)" run --no-sync
 PYTHON ?= python3
 
-.PHONY: help install demo repro ui dashboard test test-slow check format clean-results
+.PHONY: help install demo ui dashboard bench test test-slow check format
 
 help:
 	@echo "make demo       install, run the whole pipeline on synthetic cells, show the models and the champion"
 	@echo "make ui         open MLflow's pages on the runs and the registry"
 	@echo "make dashboard  open Optuna's pages on the tuning studies"
+	@echo "make bench      what users wait for, timed beside what they would otherwise pick"
 	@echo "make test       the quick tests            make test-slow  kills, servers, whole pipelines"
 	@echo "make check      format, lint, types and the quick tests, as CI does"
 
@@ -35,6 +36,9 @@ ui: install
 
 dashboard: install
 	@$(RUN) leukoscope dashboard
+
+bench: install
+	@$(RUN) python -m benchmarks
 
 test: install
 	@$(RUN) pytest -q -n 2 --dist loadfile -m "not slow"

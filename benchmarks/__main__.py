@@ -18,7 +18,7 @@ from leukoscope.atomic import write_json
 
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results.json"
-NAMES = ("augmentation", "batches")
+NAMES = ("augmentation", "batches", "features", "study", "finetuning")
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ once. A draw is seeded by (seed, the image's sha256, view): it knows no split an
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -139,12 +140,14 @@ def _shift_channels(picture: np.ndarray, shift: int) -> None:
     OpenCV's sums stop at 0 and 255: moved on until the range's end meets one of them, and back again, they clip.
     """
     values = picture.reshape(len(picture), -1)
-    if shift >= 0:
-        beyond = 255 - int(values.max())
-        cv2.subtract(cv2.add(values, beyond + shift, dst=values), beyond, dst=values)
+    on: Callable[..., object]
+    back: Callable[..., object]
+    if shift > 0:
+        on, back, beyond = cv2.add, cv2.subtract, 255 - int(values.max())
     else:
-        beyond = int(values.min())
-        cv2.add(cv2.subtract(values, beyond - shift, dst=values), beyond, dst=values)
+        on, back, beyond = cv2.subtract, cv2.add, int(values.min())
+    on(values, beyond + abs(shift), dst=values)
+    back(values, beyond, dst=values)
 
 
 def single_operations(settings: config.Augment) -> dict[str, Draw]:
