@@ -35,6 +35,8 @@ class Draw:
     channel_shift: float = 0.0
 
 
+# With a number on one side, which OpenCV's type stubs do not know.
+_SATURATING: tuple[Callable[..., object], Callable[..., object]] = (cv2.add, cv2.subtract)
 DRAW_COLUMNS = tuple(Draw.__dataclass_fields__)
 
 
@@ -140,12 +142,8 @@ def _shift_channels(picture: np.ndarray, shift: int) -> None:
     OpenCV's sums stop at 0 and 255: moved on until the range's end meets one of them, and back again, they clip.
     """
     values = picture.reshape(len(picture), -1)
-    on: Callable[..., object]
-    back: Callable[..., object]
-    if shift > 0:
-        on, back, beyond = cv2.add, cv2.subtract, 255 - int(values.max())
-    else:
-        on, back, beyond = cv2.subtract, cv2.add, int(values.min())
+    up, down = _SATURATING
+    on, back, beyond = (up, down, 255 - int(values.max())) if shift > 0 else (down, up, int(values.min()))
     on(values, beyond + abs(shift), dst=values)
     back(values, beyond, dst=values)
 
