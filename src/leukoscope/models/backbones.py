@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -208,8 +209,14 @@ def weights_identity(name: str, weights: str, size: int) -> str:
         return file_identity(name, file)
     keras_version = f"keras-{importlib.metadata.version('keras')}"
     if weights == "none":
-        return f"none:{name}:{keras_version}:seed-{UNTRAINED_SEED}"
+        return f"none:{name}:{keras_version}:seed-{UNTRAINED_SEED}{_drawn_elsewhere()}"
     return f"imagenet:{name}:{entry.imagenet.preset or keras_version}"
+
+
+def _drawn_elsewhere() -> str:
+    """The backend, where it is not TensorFlow: each draws other numbers from one seed."""
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    return "" if backend == "tensorflow" else f":{backend}"
 
 
 def trunk_of(model: keras.Model) -> keras.Model:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +24,10 @@ if TYPE_CHECKING:
 
 BATCH = 8
 LAYERS_FILE = "layers.json"
+_EXPORT_SAVED = (
+    "import sys, keras; saved, path = sys.argv[1:]; "
+    "keras.saving.load_model(saved, safe_mode=True).export(path, format='openvino', verbose=False)"
+)
 
 
 def converted_backbone(name: str, weights: str, frame: int, size: int, folder: Path) -> Path:
@@ -49,8 +57,24 @@ def converted_layers(converted: Path) -> list[LayerFacts]:
 
 
 def export(model: keras.Model, path: Path) -> None:
-    """Write a Keras model as OpenVINO's IR: `path`, which ends in .xml, and a .bin beside it."""
-    model.export(str(path), format="openvino", verbose=False)
+    """Write a Keras model as OpenVINO's IR: `path`, which ends in .xml, and a .bin beside it.
+
+    OpenVINO converts TensorFlow's graphs and not those that JAX writes today, so on any other backend a process of its
+    own reads the saved model on TensorFlow and converts it there.
+    """
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        model.export(str(path), format="openvino", verbose=False)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        saved = Path(folder) / "model.keras"
+        model.save(saved)
+        command = [sys.executable, "-c", _EXPORT_SAVED, str(saved), str(path)]
+        environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
+        done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{model.name} could not be converted for OpenVINO: {done.stderr}")
 
 
 def compiled(path: Path, shape: list[int] | None = None, **options: Any) -> ov.CompiledModel:

@@ -20,6 +20,7 @@ from leukoscope.models.fitting import History, UntilValStops, Vectors, targets
 from leukoscope.models.heads import build_head, compile_for_training
 from leukoscope.models.pictures import AugmentedPictures, EpochBatches
 from leukoscope.models.sampling import ORDERS, class_weights
+from leukoscope.models.timing import on_a_gpu
 
 if TYPE_CHECKING:
     from leukoscope.models.training import Training
@@ -77,11 +78,6 @@ def repeatable_arithmetic() -> None:
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
-
-
-def on_a_gpu() -> bool:
-    """Whether Keras's backend computes on a GPU."""
-    return any(device.startswith(("gpu", "cuda")) for device in keras.distribution.list_devices())
 
 
 @contextmanager

@@ -157,7 +157,7 @@ class HeadFitter:
             self._compiled.optimizer.build(self._compiled.trainable_variables)
             self._new_optimizer = [keras.ops.convert_to_numpy(value) for value in self._compiled.optimizer.variables]
         for variable, value in zip(self._compiled.variables, head.variables, strict=True):
-            variable.assign(value)
+            variable.assign(keras.ops.convert_to_numpy(value))  # JAX would share the array, and a step then deletes it
         for variable, start in zip(self._compiled.optimizer.variables, self._new_optimizer, strict=True):
             variable.assign(start)
         return self._compiled

@@ -41,10 +41,32 @@ class EpochClock:
 
 
 def machine() -> str:
-    """What computes here, as TensorFlow names it: a GPU, or so many CPU cores."""
+    """What computes here: a GPU, as Keras's backend names it, or so many CPU cores."""
+    import keras
+
+    if not on_a_gpu():
+        return f"{os.cpu_count()} CPU cores"
+    return _GPU_NAMES.get(keras.backend.backend(), lambda: "GPU")()
+
+
+def on_a_gpu() -> bool:
+    """Whether Keras's backend computes on a GPU."""
+    import keras
+
+    return any(device.startswith(("gpu", "cuda")) for device in keras.distribution.list_devices())
+
+
+def _gpu_of_tensorflow() -> str:
     import tensorflow as tf
 
-    graphics = tf.config.list_physical_devices("GPU")
-    if graphics:
-        return str(tf.config.experimental.get_device_details(graphics[0]).get("device_name", "GPU"))
-    return f"{os.cpu_count()} CPU cores"
+    first = tf.config.list_physical_devices("GPU")[0]
+    return str(tf.config.experimental.get_device_details(first).get("device_name", "GPU"))
+
+
+def _gpu_of_jax() -> str:
+    import jax
+
+    return str(jax.devices()[0].device_kind)
+
+
+_GPU_NAMES = {"tensorflow": _gpu_of_tensorflow, "jax": _gpu_of_jax}
