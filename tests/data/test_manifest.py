@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from scipy import ndimage
 
+from leukoscope.data.cell import BACKGROUND, SIZEABLE
 from leukoscope.data.manifest import SCHEMA, build_manifest, read_index, to_table
 from leukoscope.errors import DataError
 from tests.data.raw_folders import Shot, drawn, encoded, sound_shots, write_raw
@@ -37,6 +39,20 @@ def test_a_row_says_what_the_picture_shows(tmp_path: Path) -> None:
     assert (row["width"], row["height"], row["cell_area"], row["cells"]) == (160, 120, area, 1)
     assert row["colour"] == pytest.approx([200, 50, 100])
     assert row["black"] == pytest.approx(1 - area / (160 * 120))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_measured_is_what_plain_arithmetic_on_the_whole_picture_gives(tmp_path: Path, seed: int) -> None:
+    picture = drawn(seed)
+    picture[210:230, 215:235] = 0  # a hole in the cell
+    picture[430:, 440:] = (0, 0, 200)  # dirt up to the picture's edge
+    row = measured(tmp_path, picture)
+    labels, _ = ndimage.label(picture.max(axis=2) > BACKGROUND, np.ones((3, 3)))
+    areas = np.bincount(labels.ravel())[1:]
+    cell = picture[labels == 1 + areas.argmax()]
+    assert row["black"] == (picture == 0).all(axis=2).mean()
+    assert (row["cell_area"], row["cells"]) == (areas.max(), (areas >= SIZEABLE * areas.max()).sum())
+    assert row["colour"] == pytest.approx(cell.mean(axis=0))
 
 
 def test_the_cell_is_the_largest_piece_and_dirt_is_no_second_cell(tmp_path: Path) -> None:

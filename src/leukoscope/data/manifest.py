@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from leukoscope.data.cell import find_cell, perceptual_hash, portrait, share_of_black
+from leukoscope.data.cell import cell_in, lit_part, perceptual_hash, portrait, share_of_black
 from leukoscope.data.reading import decode, read_bytes
 from leukoscope.errors import DataError
 from leukoscope.progress import progress
@@ -122,9 +122,10 @@ def _measure(path: Path) -> dict[str, Any] | str:
         return str(error).removeprefix(f"{path}: ")
     except ValueError as error:
         return str(error)
-    cell = find_cell(picture)
-    likeness = portrait(cell)
     height, width = picture.shape[:2]
+    lit = lit_part(picture)
+    cell = cell_in(lit)
+    likeness = portrait(cell)
     return {
         "sha256": hashlib.sha256(data).hexdigest(),
         "phash": perceptual_hash(likeness),
@@ -132,7 +133,7 @@ def _measure(path: Path) -> dict[str, Any] | str:
         "height": height,
         "cell_area": float(cell.area) if cell else 0.0,
         "colour": list(cell.colour) if cell else [0.0, 0.0, 0.0],
-        "black": share_of_black(picture),
+        "black": share_of_black(lit, height * width),
         "cells": cell.pieces if cell else 0,
         "portrait": np.clip(np.rint(likeness), -127, 127).astype(np.int8),
     }
