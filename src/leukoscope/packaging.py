@@ -19,6 +19,7 @@ from leukoscope.evaluation.decision import not_real
 from leukoscope.evaluation.tuned_groups import mark
 from leukoscope.mlflow_store import default_store, experiment_of, open_store
 from leukoscope.models.saved_folds import load_folds, read_decision
+from leukoscope.models.scoring import SCORING_FILE, export_scoring
 from leukoscope.ranking import DECISION_FILE, Candidate
 from leukoscope.registry import find_version, model_name
 from leukoscope.tracking import COMMIT, DIGEST_LENGTH, about_tags, git_commit, run_of
@@ -131,7 +132,7 @@ def _log_model(client: MlflowClient, data_name: str, candidate: Candidate, model
 
 
 def _save(folder: Path, decision: dict[str, Any], model: keras.Model, logged: LoggedModel, run_id: str) -> None:
-    """Write the model in MLflow's keras flavour (a .keras file, no pickle), with decision.json beside it."""
+    """Write the model in MLflow's keras flavour (a .keras file, no pickle), with decision.json and its IR beside it."""
     import mlflow.keras
     from mlflow.models import Model
 
@@ -148,6 +149,8 @@ def _save(folder: Path, decision: dict[str, Any], model: keras.Model, logged: Lo
         metadata={"identity": decision["identity"], "threshold": decision["pooled"]["threshold"]},
     )
     write_json(folder / DECISION_FILE, decision)
+    (folder / SCORING_FILE).parent.mkdir()
+    export_scoring(model, decision["settings"]["frame"], folder / SCORING_FILE)
 
 
 def _signature() -> ModelSignature:

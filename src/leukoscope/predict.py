@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,12 +21,10 @@ from leukoscope.data.reading import read_rgb
 from leukoscope.errors import DataError
 from leukoscope.evaluation.decision import not_real
 from leukoscope.evaluation.tuned_groups import mark
+from leukoscope.models.scoring import Scorer
 from leukoscope.progress import progress
 
-if TYPE_CHECKING:
-    import keras
-
-BATCH = 64
+READ_AHEAD = 16  # pictures for each core
 COLUMNS = ("file", "subject", "p_all", "call", "version")
 
 
@@ -31,7 +32,7 @@ COLUMNS = ("file", "subject", "p_all", "call", "version")
 class Champion:
     """A registered model with what its validation decided (decision.json) and its version."""
 
-    model: keras.Model
+    model: Scorer
     decision: dict[str, Any]
     version: str
 
@@ -69,51 +70,54 @@ def _is_image(file: Path, root: Path) -> bool:
 
 
 def score(files: Sequence[Path], champion: Champion) -> Scores:
-    """Score every readable image. Memory holds a batch of pictures; decoding runs beside the model, on all cores.
+    """Score every readable image. Decoding runs ahead of the model on all cores, and memory holds some pictures a core.
 
     The call is ALL where p_all exceeds the model's threshold. `subject` is read from C-NMC names, empty for others.
     """
     threshold = champion.decision["pooled"]["threshold"]
-    settings = champion.decision["settings"]
-    size_of_batch = BATCH // settings.get("rotations", 1)  # the model makes one batch of all rotations
-    rows: list[dict[str, Any]] = []
+    readable: list[Path] = []
     unreadable: list[str] = []
     with progress("scoring", len(files), "images") as advance:
-        for batch in _read_batches(files, settings["frame"], size_of_batch):
-            readable = [(file, picture) for file, picture in batch if isinstance(picture, np.ndarray)]
-            unreadable += [str(error) for _, error in batch if isinstance(error, DataError)]
-            if readable:
-                pictures = np.stack([picture for _, picture in readable]).astype(np.float32)
-                p_all = champion.model.predict_on_batch(pictures)[:, 0]
-                rows += [
-                    {
-                        "file": str(file),
-                        "subject": _subject(file),
-                        "p_all": float(p),
-                        "call": "ALL" if p > threshold else "hem",
-                        "version": champion.version,
-                    }
-                    for (file, _), p in zip(readable, p_all, strict=True)
-                ]
-            advance(len(batch))
+
+        def framed() -> Iterator[np.ndarray]:
+            for file, picture in zip(files, _framed(files, champion.decision["settings"]["frame"]), strict=True):
+                if isinstance(picture, DataError):
+                    unreadable.append(str(picture))
+                else:
+                    readable.append(file)
+                    yield picture
+                advance(1)
+
+        p_all = list(champion.model.p_all(framed()))
+    rows = [
+        {
+            "file": str(file),
+            "subject": _subject(file),
+            "p_all": p,
+            "call": "ALL" if p > threshold else "hem",
+            "version": champion.version,
+        }
+        for file, p in zip(readable, p_all, strict=True)
+    ]
     return Scores(pd.DataFrame(rows, columns=list(COLUMNS)), unreadable)
 
 
-def _read_batches(files: Sequence[Path], frame: int, size: int) -> Iterator[list[tuple[Path, np.ndarray | DataError]]]:
-    """Batches of framed pictures, the next one being read while the caller works on this one."""
+def _framed(files: Sequence[Path], frame: int) -> Iterator[np.ndarray | DataError]:
+    """The files' pictures uint8 [frame, frame, 3], or why they do not read, in order and some ahead of the caller."""
 
-    def read(file: Path) -> tuple[Path, np.ndarray | DataError]:
+    def read(file: Path) -> np.ndarray | DataError:
         try:
-            return file, centre_frame(read_rgb(file), frame)
+            return centre_frame(read_rgb(file), frame)
         except DataError as error:
-            return file, error
+            return error
 
-    with ThreadPoolExecutor() as pool:
-        batches = [files[start : start + size] for start in range(0, len(files), size)]
-        ahead = [pool.submit(read, file) for file in batches[0]] if batches else []
-        for following in [*batches[1:], []]:
-            current, ahead = ahead, [pool.submit(read, file) for file in following]
-            yield [future.result() for future in current]
+    cores = os.cpu_count() or 1
+    with ThreadPoolExecutor(cores) as pool:
+        left = iter(files)
+        ahead = deque(pool.submit(read, file) for file in islice(left, READ_AHEAD * cores))
+        while ahead:
+            yield ahead.popleft().result()
+            ahead.extend(pool.submit(read, file) for file in islice(left, 1))
 
 
 def _subject(file: Path) -> str | None:

@@ -9,17 +9,18 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from leukoscope import workplace
 from leukoscope.errors import RegistryError
 from leukoscope.mlflow_store import open_store, shown_uri, tracking_uri
 from leukoscope.ranking import DECISION_FILE
 
 if TYPE_CHECKING:
-    import keras
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
+    from leukoscope.models.scoring import Scorer
     from leukoscope.predict import Champion
 
 CHAMPION, PREVIOUS, CANDIDATE = "champion", "previous", "candidate"
@@ -178,7 +179,7 @@ def rollback(data_name: str) -> str:
 
 
 def load_champion(data_name: str, version: int | str | None = None) -> Champion:
-    """The champion, or the version that is named: its model (raw pictures to p(ALL)), its decision and its number.
+    """The champion, or the version that is named: its model (framed pictures to p(ALL)), its decision and its number.
 
     Raises RegistryError where it is not registered or its files are gone.
     """
@@ -193,13 +194,15 @@ def load_champion(data_name: str, version: int | str | None = None) -> Champion:
         )
     folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=chosen.source, tracking_uri=tracking_uri()))
     decision = json.loads((folder / DECISION_FILE).read_text())
-    return Champion(_load(folder / MODEL_FILE), decision, chosen.version)
+    return Champion(_scorer(folder, decision), decision, chosen.version)
 
 
-def _load(file: Path) -> keras.Model:
-    from leukoscope.models import load_keras
+def _scorer(folder: Path, decision: dict[str, Any]) -> Scorer:
+    """A version's model on OpenVINO. One that was registered without its IR is converted once, and remembered."""
+    from leukoscope.models.scoring import SCORING_FILE, Scorer, converted_scoring
 
-    load_keras()
-    import keras
-
-    return keras.saving.load_model(file, safe_mode=True)
+    settings, path = decision["settings"], folder / SCORING_FILE
+    if not path.exists():
+        remembered = workplace.store() / "scoring" / decision["identity"]
+        path = converted_scoring(folder / MODEL_FILE, settings["frame"], remembered)
+    return Scorer(path, settings["frame"], settings.get("rotations", 1))

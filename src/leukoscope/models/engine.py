@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,41 +91,67 @@ def compiled(path: Path, shape: list[int] | None = None, **options: Any) -> ov.C
     return core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", **options})
 
 
+class FixedBatches:
+    """A compiled model that takes its inputs in batches of one size, so what it says of one never depends on others.
+
+    Several batches are computed at once, as many as suit the machine, and no more inputs than theirs are in memory.
+    """
+
+    def __init__(self, path: Path, shape: Sequence[int]) -> None:
+        """The IR at `path` for inputs float32 of `shape`, whose first number is the batch's."""
+        self._compiled = compiled(path, list(shape), PERFORMANCE_HINT="THROUGHPUT")
+        self._batch = shape[0]
+        self.width = int(self._compiled.output(0).partial_shape[1].get_length())
+
+    def answers(self, inputs: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """What the model says of `inputs` [...] of any type, in their order: float32 [up to a batch, width] at a time.
+
+        Inputs are taken from the iterable as there is room for them.
+        """
+        # Waited for here and not told by callbacks: OpenVINO's threads would need Python's lock for those, and
+        # when a compiled model goes it holds that lock and waits for its threads.
+        at_once = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+        idle = deque(self._compiled.create_infer_request() for _ in range(at_once))
+        running: deque[tuple[ov.InferRequest, int]] = deque()
+        left = iter(inputs)
+        while part := list(islice(left, self._batch)):
+            if not idle:
+                yield _answer(running, idle)
+            request = idle.popleft()
+            pixels = request.get_input_tensor().data
+            for position, one in enumerate(part):
+                pixels[position] = one
+            pixels[len(part) :] = 0
+            request.start_async()
+            running.append((request, len(part)))
+        while running:
+            yield _answer(running, idle)
+
+
+def _answer(running: deque[tuple[ov.InferRequest, int]], idle: deque[ov.InferRequest]) -> np.ndarray:
+    """What the request says that was started first; it may be used again."""
+    request, count = running.popleft()
+    request.wait()
+    idle.append(request)
+    return np.array(request.get_output_tensor().data[:count])
+
+
 class PooledFeatures:
-    """A compiled backbone that pools pictures in fixed batches, so a vector never depends on its neighbours."""
+    """A compiled backbone that pools pictures."""
 
     def __init__(self, path: Path, size: int) -> None:
-        self._compiled = compiled(path, [BATCH, size, size, 3], PERFORMANCE_HINT="THROUGHPUT")
-        self._at_once = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
-        self.size = size
-        self.width = int(self._compiled.output(0).partial_shape[1].get_length())
+        self._model = FixedBatches(path, [BATCH, size, size, 3])
+        self.width = self._model.width
 
     def run(self, pictures: Sequence[Callable[[], np.ndarray]], done: Callable[[int], None]) -> np.ndarray:
         """Vectors [pictures, width] of pictures, each read by a call that gives uint8 [size, size, 3].
 
         `done(n)` is told of every `n` more pictures finished.
         """
-        count = len(pictures)
-        out = np.empty((count, self.width), np.float32)
-        # Waited for here and not told by callbacks: OpenVINO's threads would need Python's lock for those, and
-        # when a compiled model goes it holds that lock and waits for its threads.
-        requests = [self._compiled.create_infer_request() for _ in range(self._at_once)]
-        firsts = range(0, count, BATCH)
-
-        def keep(batch: int) -> None:
-            first, request = firsts[batch], requests[batch % len(requests)]
-            request.wait()
-            last = min(first + BATCH, count)
-            out[first:last] = request.get_output_tensor(0).data[: last - first]
-            done(last - first)
-
-        for batch, first in enumerate(firsts):
-            pixels = np.zeros((BATCH, self.size, self.size, 3), np.float32)
-            for position, picture in enumerate(pictures[first : first + BATCH]):
-                pixels[position] = picture()
-            if batch >= len(requests):
-                keep(batch - len(requests))
-            requests[batch % len(requests)].start_async({0: pixels})
-        for batch in range(max(0, len(firsts) - len(requests)), len(firsts)):
-            keep(batch)
+        out = np.empty((len(pictures), self.width), np.float32)
+        finished = 0
+        for vectors in self._model.answers(picture() for picture in pictures):
+            out[finished : finished + len(vectors)] = vectors
+            finished += len(vectors)
+            done(len(vectors))
         return out

@@ -1,0 +1,55 @@
+"""A registered model on OpenVINO: from framed pictures to p(ALL), without TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from leukoscope.atomic import new_folder
+from leukoscope.models import load_keras
+from leukoscope.models.engine import FixedBatches, export
+
+if TYPE_CHECKING:
+    import keras
+
+SCORING_FILE = Path("openvino", "model.xml")  # in a registered version, beside what MLflow puts there
+BATCH = 8
+
+
+def export_scoring(model: keras.Model, frame: int, path: Path) -> None:
+    """Write a saved model (`models.assembly`) as OpenVINO's IR `path`, for pictures of `frame` pixels alone.
+
+    One size lets OpenVINO plan its memory; what a model sees of a picture of any other size is its framed picture.
+    """
+    import keras
+
+    framed = keras.Input((frame, frame, 3), name="framed")
+    export(keras.Model(framed, model(framed)), path)
+
+
+def converted_scoring(saved: Path, frame: int, folder: Path) -> Path:
+    """The IR of a .keras file in `folder`, converted when it is not there yet: for versions registered without one."""
+    target = folder / SCORING_FILE.name
+    if not target.exists():
+        load_keras()
+        import keras
+
+        with new_folder(folder) as part:
+            export_scoring(keras.saving.load_model(saved, safe_mode=True), frame, part / target.name)
+    return target
+
+
+class Scorer:
+    """The IR of a registered model, ready to run."""
+
+    def __init__(self, path: Path, frame: int, rotations: int) -> None:
+        """The IR at `path`, of a model that sees `frame` pixels and makes one batch of all `rotations`."""
+        self._model = FixedBatches(path, [max(1, BATCH // rotations), frame, frame, 3])
+
+    def p_all(self, framed: Iterable[np.ndarray]) -> Iterator[float]:
+        """p(ALL) of pictures uint8 [frame, frame, 3], as `data.pack.centre_frame` makes them, in their order."""
+        for answers in self._model.answers(framed):
+            yield from map(float, answers[:, 0])
