@@ -60,7 +60,10 @@ def test_a_raw_model_is_the_mean_of_its_folds(heads: list[keras.Model], tmp_path
     pooled = backbone.predict(frame_and_resize(picture, 300, 64)[None], verbose=0).max(axis=(1, 2))
     sigmoids = [head.predict(pooled, verbose=0)[0] for head in heads]
     expected = np.mean([positive / (hem + positive) for hem, positive in sigmoids])
-    assert raw_model(FROZEN, heads).predict(picture[None], verbose=0) == pytest.approx(expected, abs=1e-4)
+    model = raw_model(FROZEN, heads)
+    assert model.predict(picture[None], verbose=0) == pytest.approx(expected, abs=1e-4)
+    called = keras.ops.convert_to_numpy(model(picture[None].astype(np.float32)))
+    assert called == pytest.approx(expected, abs=1e-4)  # nothing drops because a layer before it holds to be training
 
 
 def test_rotations_are_averaged_inside_the_model(heads: list[keras.Model], tmp_path: Path) -> None:

@@ -31,15 +31,16 @@ def pool(feature_map: keras.KerasTensor, pooling: str) -> keras.KerasTensor:
 def frame_layers(picture: keras.KerasTensor, frame: int, size: int) -> keras.KerasTensor:
     """The frame rule as layers: the same pixels as `leukoscope.data.pack.frame_and_resize`, as floats.
 
-    Padding first makes every picture larger than the frame, since Keras's CenterCrop would enlarge a smaller one.
+    Padding first makes every picture larger than the frame, since Keras's CenterCrop would enlarge a smaller one. Keras
+    takes these two layers to be training unless told otherwise, and all layers after them: dropouts would drop.
     """
     from keras import layers, ops
 
     x = layers.ZeroPadding2D((frame + 1) // 2)(picture)
-    x = layers.CenterCrop(frame, frame)(x)
+    x = layers.CenterCrop(frame, frame)(x, training=False)
     if frame == size:
         return x
-    return ops.round(layers.Resizing(size, size, interpolation="bilinear")(x))
+    return ops.round(layers.Resizing(size, size, interpolation="bilinear")(x, training=False))
 
 
 def trainable_model(backbone: keras.Model, head: keras.Model, pooling: str, name: str) -> keras.Model:

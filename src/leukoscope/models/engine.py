@@ -133,7 +133,8 @@ def _answer(running: deque[tuple[ov.InferRequest, int]], idle: deque[ov.InferReq
     request, count = running.popleft()
     request.wait()
     idle.append(request)
-    return np.array(request.get_output_tensor().data[:count])
+    # The model's own output is the first; the conversion of Keras's image layers leaves others behind.
+    return np.array(request.get_output_tensor(0).data[:count])
 
 
 class PooledFeatures:
