@@ -13,7 +13,7 @@ from leukoscope.data.pack import frame_and_resize
 from leukoscope.models import load_keras
 from leukoscope.models.assembly import pool
 from leukoscope.models.backbones import build_backbone
-from leukoscope.models.engine import BATCH, PooledFeatures, converted_backbone
+from leukoscope.models.engine import BATCH, PooledFeatures, export
 
 FRAME, SIZE, PICTURES = 300, 224, 32  # one batch of Keras's default size
 BESIDE_KERAS = {"efficientnetb3": 2.5, "mobilenetv2": 4, "resnet50": 1.5, "densenet121": 1.5, "inceptionv3": 1.2}
@@ -32,12 +32,13 @@ def of_backbone(name: str, beside_keras: Reach, pictures: np.ndarray) -> list[Me
     """One backbone's figures. Raises AssertionError where our values are not Keras's."""
     import keras
 
-    with tempfile.TemporaryDirectory() as folder:
-        converted = converted_backbone(name, "none", FRAME, SIZE, Path(folder))
-        engine, bare = PooledFeatures(converted, SIZE), BareLoop(converted, pictures)
     backbone = build_backbone(name, "none", FRAME, SIZE)
     both = [pool(backbone.output, pooling) for pooling in ("avg", "max")]
     model = keras.Model(backbone.input, keras.ops.concatenate(both, axis=-1))
+    with tempfile.TemporaryDirectory() as folder:
+        converted = Path(folder) / "backbone.xml"
+        export(model, converted)
+        engine, bare = PooledFeatures(converted, SIZE), BareLoop(converted, pictures)
     as_floats = pictures.astype(np.float32)
     reads = [partial(pictures.__getitem__, position) for position in range(len(pictures))]
 

@@ -11,40 +11,45 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Reach:
-    """What a ratio is to be: at least, or at most, a number."""
+    """What a ratio is to be, or, where there is a unit, our own figure: at least, or at most, a number."""
 
     limit: float
     at_most: bool = False
+    unit: str = ""
 
-    def holds(self, ratio: float) -> bool:
-        """Whether a ratio reaches it."""
-        return ratio <= self.limit if self.at_most else ratio >= self.limit
+    def holds(self, figure: float) -> bool:
+        """Whether a figure reaches it."""
+        return figure <= self.limit if self.at_most else figure >= self.limit
 
     def __str__(self) -> str:
-        return f"at {'most' if self.at_most else 'least'} {self.limit:g}"
+        return f"at {'most' if self.at_most else 'least'} {self.limit:g} {self.unit}".rstrip()
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A figure of ours beside the peer's, in one unit. `bound` says what bounds a ratio that is not reached."""
+    """A figure of ours beside the peer's, in one unit; both may be alone. `bound` says what bounds one not reached."""
 
     name: str
     ours: float
     peer: float | None
     unit: str
-    ratio: float
+    ratio: float | None
     reach: Reach
     bound: str = ""
 
     @property
     def reached(self) -> bool:
-        """Whether the ratio is what it is to be."""
-        return self.reach.holds(self.ratio)
+        """Whether the ratio, or our figure, is what it is to be."""
+        judged = self.ours if self.reach.unit else self.ratio
+        if judged is None:
+            raise ValueError(f"{self.name}: nothing to hold against {self.reach}")
+        return self.reach.holds(judged)
 
     def __str__(self) -> str:
         """One line."""
-        peer = "" if self.peer is None else f", peer {self.peer:.4g} {self.unit}"
-        said = f"{self.name}: ours {self.ours:.4g} {self.unit}{peer}, ratio {self.ratio:.3g}"
+        said = f"{self.name}: ours {self.ours:.4g} {self.unit}"
+        if self.peer is not None:
+            said += f", peer {self.peer:.4g} {self.unit}, ratio {self.ratio:.3g}"
         return said if self.reached else f"{said}: NOT REACHED ({self.reach}); {self.bound}".removesuffix("; ")
 
     def as_json(self) -> dict[str, Any]:

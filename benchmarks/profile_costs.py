@@ -28,8 +28,8 @@ from leukoscope.models import load_keras
 from leukoscope.models.assembly import trainable_model
 from leukoscope.models.backbones import batchnorms, build_backbone
 from leukoscope.models.engine import PooledFeatures, converted_backbone
+from leukoscope.models.fitting import STEPS_PER_EXECUTION
 from leukoscope.models.heads import build_head, compile_for_training
-from leukoscope.models.training import STEPS_PER_EXECUTION
 from leukoscope.profile import profile_values
 from leukoscope.table_v import ROWS
 

@@ -15,6 +15,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from optuna.trial import TrialState
 
 from leukoscope.atomic import is_alive
 from leukoscope.data.pack import pack_name
@@ -253,18 +254,24 @@ def until_gone(processes: set[int]) -> None:
         time.sleep(0.1)
 
 
-def test_where_all_layers_train_a_trial_is_followed_by_epochs(checkout: Checkout, tmp_path: Path) -> None:
+def test_where_all_layers_train_hyperband_ends_a_poor_trial_between_epochs(checkout: Checkout, tmp_path: Path) -> None:
     models = {ROW: {"backbone": "mobilenetv2", "mode": "finetune", "size": 32}}
     train = {"epochs": 2, "head_epochs": 1}
     finetuned = copy_of(checkout, tmp_path / "finetuned", models=models, train=train, tune=BRIEF)
     finetuned.run("dvc", "repro", "pack")
-    finetuned.leukoscope("tune", ROW, "--trials", "2", "--workers", "1")
+    finetuned.leukoscope("tune", ROW, "--trials", "4", "--workers", "1")
     (name,) = studies(finetuned)
     assert "-finetune-" in name
-    assert_nothing_was_lost(finetuned, 2)
-    paper, other = trials(finetuned)
-    assert sorted(paper.intermediate_values) == [1, 2, 3, 4, 5, 6]  # two folds of one epoch of the head and two of all
-    assert set(other.intermediate_values) <= set(paper.intermediate_values)
+    assert_nothing_was_lost(finetuned, 4)
+    epochs = [1, 2, 3, 4, 5, 6]  # two folds of one epoch of the head and two of all layers
+    paper, *others = trials(finetuned)
+    assert sorted(paper.intermediate_values) == epochs
+    pruned = [trial for trial in others if trial.state == TrialState.PRUNED]
+    assert pruned
+    for trial in pruned:
+        reported = sorted(trial.intermediate_values)
+        assert reported == epochs[: len(reported)]
+        assert len(reported) < len(epochs)
 
 
 def test_nested_studies_say_what_tuning_gains_on_unseen_groups(checkout: Checkout, tmp_path: Path) -> None:
