@@ -18,7 +18,7 @@ from leukoscope.atomic import write_json
 
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results.json"
-NAMES = ("augmentation", "batches", "features", "study", "finetuning", "repro", "start", "demo")
+NAMES = ("augmentation", "batches", "ingest", "features", "study", "finetuning", "repro", "start", "demo")
 
 
 def main() -> None:
@@ -30,7 +30,8 @@ def main() -> None:
         arguments.error(f"no benchmark {', '.join(unknown)}")
     failed = [name for name in chosen if not _run(name)]
     for result in read_results():
-        figure = f"{result['ours']:.3g} {result['unit']}" if result["peer"] is None else f"{result['ratio']:.3g}"
+        itself = str(result["reach"]).endswith(str(result["unit"]))  # a limit of our own figure
+        figure = f"{result['ours']:.3g} {result['unit']}" if itself else f"{result['ratio']:.3g}"
         print(f"{'yes' if result['reached'] else 'NO':4}{result['name']}: {figure} ({result['reach']})")
     if failed:
         sys.exit(f"error: did not run: {', '.join(failed)}")

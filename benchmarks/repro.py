@@ -26,33 +26,26 @@ def main() -> None:
         clone = Path(folder) / "clone"
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
         write_outputs(clone)
-        run(clone, "commit", "--force", "--quiet")
+        run(clone, "commit", "--force")
         seconds = side_by_side(3, lambda: up_to_date(clone, "repro"), lambda: up_to_date(clone, "status"))
     report(duration(f"no-op dvc repro over {IMAGES:,} images / dvc status", *seconds, Reach(1.5, at_most=True)))
 
 
 def write_outputs(clone: Path) -> None:
-    """A file in place of every output of every stage, and all the images."""
-    for out in outputs(clone):
-        path = clone / out
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix:
-            path.write_text(f"in place of {out}\n")
-        else:
-            path.mkdir()
-            (path / "file").write_text(f"in place of {out}\n")
+    """All the images, and a file in place of every other thing that a stage writes or reads."""
+    from dvc.repo import Repo
+
+    with Repo(str(clone)) as repo:
+        named = {Path(thing.fs_path) for thing in [*repo.index.outs, *repo.index.deps]}
+    for path in sorted(named):
+        if not path.exists():
+            file = path if path.suffix else path / "file"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(f"in place of {path.name}\n")
     images = clone / "data/raw/images"
     images.mkdir()
     for number in range(IMAGES):
         (images / f"{number}.bmp").write_text(f"{number}\n")
-
-
-def outputs(clone: Path) -> list[str]:
-    """What all stages write, as DVC resolves dvc.yaml."""
-    from dvc.repo import Repo
-
-    with Repo(str(clone)) as repo:
-        return [out.def_path for out in repo.index.outs]
 
 
 def up_to_date(clone: Path, command: str) -> None:
@@ -64,9 +57,10 @@ def up_to_date(clone: Path, command: str) -> None:
 def run(clone: Path, *words: str) -> str:
     """What a command of DVC prints, with the pipeline's Python first on the path."""
     path = f"{Path(DVC).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        [DVC, *words], cwd=clone, env={**os.environ, "PATH": path}, check=True, capture_output=True, text=True
-    )
+    environment = {**os.environ, "PATH": path}
+    done = subprocess.run([DVC, *words], cwd=clone, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"dvc {' '.join(words)}: {done.stderr}")
     return done.stdout
 
 
