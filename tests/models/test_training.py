@@ -11,6 +11,7 @@ import pytest
 
 from leukoscope.config import Augment, ModelSettings, Split, Train
 from leukoscope.data.splits import make_splits
+from leukoscope.models import fitting
 from leukoscope.models.heads import compile_for_training
 from leukoscope.models.pictures import AugmentedPictures, EpochBatches
 from leukoscope.models.sampling import every_image_once
@@ -19,6 +20,11 @@ from tests.models.drawn_cells import pictures
 
 FROZEN = ModelSettings(backbone="mobilenetv2", weights="none", views=1, width=16)
 SETTINGS = Train(epochs=6, patience=2, batch_size=20)
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
@@ -41,7 +47,7 @@ def data(images: pd.DataFrame) -> TrainingData:
 def training(
     data: TrainingData, split: pd.DataFrame, row: ModelSettings = FROZEN, settings: Train = SETTINGS
 ) -> Training:
-    return Training(row, settings, Augment(), data, split, Path("no store"))
+    return Training(row, settings, Augment(), data, split, Path("store"))
 
 
 def trained(data: TrainingData, split: pd.DataFrame, row: ModelSettings = FROZEN) -> list[TrainedFold]:
@@ -90,6 +96,20 @@ def test_the_best_epoch_on_val_is_kept(data: TrainingData, split: pd.DataFrame) 
     compile_for_training(fold.model, FROZEN.learning_rate)
     loss = fold.model.evaluate(data.features[val, 0], targets, batch_size=20, verbose=0)[0]
     assert loss == pytest.approx(min(epoch["val_loss"] for epoch in fold.history), rel=1e-4)
+
+
+def test_features_that_are_too_many_for_memory_train_as_well_and_repeat(
+    data: TrainingData, split: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = split[split["fold"] == 0]
+    (held,) = trained(data, first)
+    monkeypatch.setattr(fitting, "HELD_BY_KERAS", 0)
+    one, other = trained(data, first), trained(data, first)
+    assert same(one, other)
+    assert not same(one, [held])  # in another order
+    losses, as_held = ([epoch["val_loss"] for epoch in fold.history] for fold in (one[0], held))
+    assert losses[-1] < losses[0]
+    assert min(losses) == pytest.approx(min(as_held), rel=0.05)
 
 
 def test_training_stops_when_val_stops_improving(data: TrainingData, split: pd.DataFrame) -> None:

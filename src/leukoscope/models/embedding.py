@@ -18,6 +18,7 @@ from leukoscope.data.augment import Draw, draws_of
 from leukoscope.models.backbones import backbone, weights_identity
 from leukoscope.models.engine import PooledFeatures, converted_backbone, converted_layers
 from leukoscope.models.feature_store import FeatureStore, pass_name, vector_key
+from leukoscope.models.mapped import mapped
 from leukoscope.models.views import View, seen, turns_of
 from leukoscope.models.weights import weights_kind
 from leukoscope.progress import progress
@@ -66,7 +67,7 @@ def pooled_features(
     keep_black: bool,
     store: Path,
 ) -> np.ndarray:
-    """Features float32 [positions, 1 + views, channels] of the images at `positions`, without a folder.
+    """Features float32 [positions, 1 + views, channels] of the images at `positions`, mapped from a file of no name.
 
     `row` holds a row's settings, `sha256` and `packed` are all images', and `views` what is shown of each image at
     `positions` beside itself. `store` is the memory that `embed` has.
@@ -74,7 +75,7 @@ def pooled_features(
     shown = [(image, view) for image, own in zip(positions, views, strict=True) for view in (None, *own)]
     computed = _computed(row, sha256, packed, shown, keep_black, store)
     channels = computed.vectors.width // 2
-    features = np.empty((len(computed.keys), channels), np.float32)
+    features = mapped((len(computed.keys), channels), store / "scratch")
     computed.read_into(features, row["pooling"])
     return features.reshape(len(positions), -1, channels)
 

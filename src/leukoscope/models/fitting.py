@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 HISTORY_COLUMNS = ("fold", "epoch", "all_layers", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
 VALIDATED_AT_ONCE = 1024  # pictures' features: in batches as small as training's an epoch would take a tenth longer
 STEPS_PER_EXECUTION = 16  # a head's step is so short that Keras's bookkeeping between steps would cost more
+HELD_BY_KERAS = 512 * 2**20  # bytes of features: `fit` copies an array twice, so more of them are read batch by batch
 EpochEnd = Callable[[dict[str, float]], None]
 
 
@@ -130,7 +131,7 @@ class HeadFitter:
             "epochs": epochs,
             "verbose": 0,
         }
-        if row.sampling == "image":
+        if row.sampling == "image" and features.nbytes <= HELD_BY_KERAS:
             model.fit(features, targets(labels), batch_size=batch_size, callbacks=callbacks, **known)
         else:
             from leukoscope.models.pictures import EpochBatches

@@ -20,6 +20,7 @@ from leukoscope import config
 from leukoscope.models import load_keras
 from leukoscope.models.fitting import EpochEnd, HeadFitter, History, Vectors
 from leukoscope.models.heads import build_head
+from leukoscope.models.mapped import gathered
 from leukoscope.models.views import turned, turns_of
 
 if TYPE_CHECKING:
@@ -133,7 +134,8 @@ class Training:
 
     def _vectors(self, sides: pd.DataFrame, side: str, views: int) -> Vectors:
         at = self.data.positions(sides, side)
-        return Vectors(self.data.vectors()[at, :views], self.data.labels[at], self.data.groups[at])
+        features = gathered(self.data.vectors(), at, views, self.store / "scratch")
+        return Vectors(features, self.data.labels[at], self.data.groups[at])
 
 
 def predict(
