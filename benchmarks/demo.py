@@ -63,7 +63,7 @@ def scoring(clone: Path, pictures: Path) -> Measured:
         subprocess.run(command, cwd=clone, env=_environment(), check=True, capture_output=True)
 
     def pyfunc() -> None:
-        command = [python, str(ROOT / "benchmarks/demo.py"), "--with-mlflow", str(pictures)]
+        command = [python, "-m", "benchmarks.demo", "--with-mlflow", str(pictures)]
         subprocess.run(command, cwd=clone, env=_environment(), check=True, capture_output=True)
 
     seconds = side_by_side(2, predict, pyfunc)

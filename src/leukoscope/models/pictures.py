@@ -25,8 +25,11 @@ class AugmentedPictures:
         self._packed, self._sha256, self._augment = packed, sha256, augment
 
     def __call__(self, positions: np.ndarray, epoch: int) -> np.ndarray:
-        """The pictures at `positions` of the pack, float32 [n, size, size, 3] in 0..255."""
-        return np.stack([self._augmented(position, epoch) for position in positions]).astype(np.float32)
+        """The pictures at `positions` of the pack, uint8 [n, size, size, 3]: the model makes floats of them itself.
+
+        As floats they would be four times as much to hand from thread to thread and into the backend.
+        """
+        return np.stack([self._augmented(position, epoch) for position in positions])
 
     def _augmented(self, position: int, epoch: int) -> np.ndarray:
         parameters = draw(self._augment, str(self._sha256[position]), FIRST_EPOCH_VIEW + epoch)
