@@ -50,7 +50,7 @@ def whole_demo(clone: Path) -> Measured:
 
 
 def scoring(clone: Path, pictures: Path) -> Measured:
-    """The champion on a folder of BMPs, both from the start of the process. Raises where their p(ALL) differ."""
+    """The champion on a folder of BMPs, both from the start of the process. Raises where a p(ALL) differs by 1e-4."""
     pictures.mkdir()
     drawn = cells(20)
     for number in range(FILES):
@@ -68,7 +68,7 @@ def scoring(clone: Path, pictures: Path) -> Measured:
 
     seconds = side_by_side(2, predict, pyfunc)
     p_all = np.loadtxt(ours, delimiter=",", skiprows=1, usecols=2)
-    np.testing.assert_allclose(p_all, np.load(peer), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(p_all, np.load(peer), rtol=0, atol=1e-4)
     return duration(f"scoring {FILES:,} BMPs / mlflow.pyfunc", *seconds, Reach(2))
 
 
