@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,10 +17,11 @@ from benchmarks.measuring import Reach, cells, duration, report
 from leukoscope.config import Augment, ModelSettings, Train
 from leukoscope.data.pack import frame_and_resize
 
-FRAME, SIZE, TRAINED, VALIDATED, ROUNDS = 300, 128, 160, 40, 3
+FRAME, SIZE, TRAINED, VALIDATED, ROUNDS = 300, 128, 600, 120, 3
 ROW = ModelSettings(backbone="mobilenetv2", weights="none", frame=FRAME, size=SIZE, mode="finetune")
 TRAIN = Train(epochs=ROUNDS + 2, patience=ROUNDS + 2, head_epochs=0)
 
+GO_ON, END = "go on", "end"
 EpochEnded = Callable[[], None]
 
 
@@ -29,6 +31,8 @@ def main() -> None:
     ways = [_Paused(train) for train in (finetune, fit_on_arrays)]
     rounds = [[way.epoch() for way in ways] for _ in range(ROUNDS)]
     ours, peer = ([seconds[way] for seconds in rounds] for way in (0, 1))
+    for way in ways:
+        way.end()
     report(duration("epoch of finetuning / Keras fit on arrays", ours, peer, Reach(1.1, at_most=True)))
 
 
@@ -84,14 +88,20 @@ class _Paused:
     def __init__(self, train: Callable[[EpochEnded], None]) -> None:
         self._connection, there = multiprocessing.Pipe()
         context = multiprocessing.get_context("spawn")
-        context.Process(target=_serve, args=(train, there), daemon=True).start()
+        self._process = context.Process(target=_serve, args=(train, there))
+        self._process.start()
         there.close()
         self._connection.recv()
 
     def epoch(self) -> float:
         """Run another epoch; its seconds."""
-        self._connection.send("go on")
+        self._connection.send(GO_ON)
         return float(self._connection.recv())
+
+    def end(self) -> None:
+        """End the training where it waits."""
+        self._connection.send(END)
+        self._process.join()
 
 
 def _serve(train: Callable[[EpochEnded], None], connection: Connection) -> None:
@@ -100,7 +110,8 @@ def _serve(train: Callable[[EpochEnded], None], connection: Connection) -> None:
     def ended() -> None:
         nonlocal started
         connection.send(time.perf_counter() - started)
-        connection.recv()
+        if connection.recv() == END:
+            sys.exit()
         started = time.perf_counter()
 
     train(ended)

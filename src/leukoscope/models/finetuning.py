@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import keras
-import numpy as np
 import pandas as pd
 
 from leukoscope.data.augment import draw
@@ -51,7 +50,7 @@ def finetune(training: Training, sides: pd.DataFrame, name: str, history: Histor
         order=partial(ORDERS[row.sampling], labels=data.labels[train], groups=data.groups[train]),
     )
     validation = EpochBatches(
-        lambda positions, epoch: packed[positions].astype(np.float32),
+        lambda positions, epoch: packed[positions],
         val,
         targets(data.labels[val]),
         batch_size=settings.batch_size,
