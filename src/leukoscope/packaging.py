@@ -15,7 +15,7 @@ from leukoscope.atomic import write_json
 from leukoscope.config import ModelSettings
 from leukoscope.data.synthetic import fixed_cells
 from leukoscope.errors import RegistryError
-from leukoscope.evaluation.decision import not_real
+from leukoscope.evaluation.caveats import not_real
 from leukoscope.evaluation.tuned_groups import mark
 from leukoscope.mlflow_store import default_store, experiment_of, open_store
 from leukoscope.models.saved_folds import load_folds, read_decision

@@ -19,7 +19,7 @@ from leukoscope.data.names import IMAGE_SUFFIXES, is_hidden, parse_uid
 from leukoscope.data.pack import centre_frame
 from leukoscope.data.reading import read_rgb
 from leukoscope.errors import DataError
-from leukoscope.evaluation.decision import not_real
+from leukoscope.evaluation.caveats import not_real
 from leukoscope.evaluation.tuned_groups import mark
 from leukoscope.models.scoring import Scorer
 from leukoscope.progress import progress

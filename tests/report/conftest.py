@@ -18,7 +18,8 @@ from leukoscope.data.splits import make_splits
 from leukoscope.data.synthetic import fixed_cells
 from leukoscope.ensembles import decide_ensemble, fingerprint, mean_predictions, read_members
 from leukoscope.evaluation import result_folder
-from leukoscope.evaluation.decision import caveat, decide
+from leukoscope.evaluation.caveats import caveat
+from leukoscope.evaluation.decision import decide
 from leukoscope.evaluation.figures import Heading, write_figures
 from leukoscope.evaluation.results import summarise, write_tables
 from leukoscope.models.architecture import parameters

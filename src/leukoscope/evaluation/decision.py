@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ import pandas as pd
 from leukoscope.config import HONEST_PROTOCOLS, Evaluate, Threshold
 from leukoscope.errors import SplitError
 from leukoscope.evaluation.operating_point import operating_point
-from leukoscope.evaluation.tuned_groups import mark
 
 
 def decide(predictions: pd.DataFrame, threshold: Threshold, settings: Evaluate) -> dict[str, Any]:
@@ -26,21 +24,6 @@ def decide(predictions: pd.DataFrame, threshold: Threshold, settings: Evaluate) 
         return operating_point(rows["label"].to_numpy(np.int64), scores, rows["group"], threshold, settings)
 
     return {"folds": {str(fold): point(rows) for fold, rows in val.groupby("fold")}, "pooled": point(val)}
-
-
-def caveat(decision: Mapping[str, Any]) -> str:
-    """What a figure must say of its numbers: `not_real`, and the mark of values tuned on tested groups."""
-    return ", ".join(filter(None, (not_real(decision), mark(decision))))
-
-
-def not_real(decision: Mapping[str, Any]) -> str:
-    """Why a model is not for real cells: these are synthetic, or weights untrained; empty otherwise."""
-    said = []
-    if decision["data"]["kind"] == "synthetic":
-        said.append("synthetic cells")
-    if "untrained" in decision["weights_kind"]:  # an ensemble's names all that its members have
-        said.append("untrained backbone")
-    return ", ".join(said)
 
 
 def refuse_seen_images(decision: dict[str, Any], split: pd.DataFrame, images: pd.DataFrame) -> None:

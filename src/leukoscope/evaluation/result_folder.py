@@ -10,7 +10,7 @@ import pandas as pd
 
 from leukoscope.atomic import new_folder, write_json
 from leukoscope.config import Evaluate
-from leukoscope.evaluation.decision import caveat
+from leukoscope.evaluation.caveats import caveat
 from leukoscope.evaluation.figures import Heading, write_figures
 from leukoscope.evaluation.results import summarise, write_tables
 from leukoscope.evaluation.tuned_groups import mark
