@@ -1,6 +1,6 @@
-"""Runs the benchmarks, each in a process of its own, and writes results.json: `python -m benchmarks [NAME ...]`.
+"""Runs the benchmarks, each in a process of its own: `python -m benchmarks [NAME ...]`.
 
-A run of some of them replaces their records and leaves the others'.
+Writes results.json and the table in docs/performance.md. A run of some of them leaves the others' records.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from leukoscope.atomic import write_json
+from leukoscope.report.markdown import put_into
 
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results.json"
+PERFORMANCE = FOLDER.parent / "docs/performance.md"
 NAMES = ("augmentation", "batches", "ingest", "features", "study", "finetuning", "repro", "start", "demo")
 
 
@@ -30,11 +33,28 @@ def main() -> None:
         arguments.error(f"no benchmark {', '.join(unknown)}")
     failed = [name for name in chosen if not _run(name)]
     for result in read_results():
-        itself = str(result["reach"]).endswith(str(result["unit"]))  # a limit of our own figure
-        figure = f"{result['ours']:.3g} {result['unit']}" if itself else f"{result['ratio']:.3g}"
-        print(f"{'yes' if result['reached'] else 'NO':4}{result['name']}: {figure} ({result['reach']})")
+        print(f"{'yes' if result['reached'] else 'NO':4}{result['name']}: {judged(result)} ({result['reach']})")
+    put_into(table(read_results()), PERFORMANCE)
     if failed:
         sys.exit(f"error: did not run: {', '.join(failed)}")
+
+
+def judged(result: dict[str, Any]) -> str:
+    """The figure that is held against the reach: the ratio, or our own where the reach has a unit."""
+    own = str(result["reach"]).endswith(result["unit"])
+    return f"{result['ours']:.3g} {result['unit']}" if own else f"{result['ratio']:.3g}"
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """The records as Markdown."""
+    lines = ["| what / beside what | ours | the peer | ratio | reach | reached |", "|---|---|---|---|---|---|"]
+    for result in results:
+        peer = "" if result["peer"] is None else f"{result['peer']:,.4g} {result['unit']}"
+        ratio = "" if result["ratio"] is None else f"{result['ratio']:.3g}"
+        reached = "yes" if result["reached"] else f"**no**: {result['bound']}".removesuffix(": ")
+        ours = f"{result['ours']:,.4g} {result['unit']}"
+        lines.append(f"| {result['name']} | {ours} | {peer} | {ratio} | {result['reach']} | {reached} |")
+    return "\n".join(lines) + "\n"
 
 
 def _run(name: str) -> bool:
@@ -50,15 +70,15 @@ def _run(name: str) -> bool:
     return done.returncode == 0
 
 
-def read_results() -> list[dict[str, object]]:
+def read_results() -> list[dict[str, Any]]:
     """The records of all benchmarks, in the order of NAMES."""
     return json.loads(RESULTS.read_text()) if RESULTS.exists() else []
 
 
-def _keep(name: str, measured: list[dict[str, object]]) -> None:
+def _keep(name: str, measured: list[dict[str, Any]]) -> None:
     others = [record for record in read_results() if record["benchmark"] != name]
     records = [*others, *({"benchmark": name, **record} for record in measured)]
-    write_json(RESULTS, sorted(records, key=lambda record: NAMES.index(str(record["benchmark"]))))
+    write_json(RESULTS, sorted(records, key=lambda record: NAMES.index(record["benchmark"])))
 
 
 if __name__ == "__main__":
