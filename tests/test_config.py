@@ -61,6 +61,12 @@ def test_every_mistake_is_named_in_one_message(tmp_path: Path) -> None:
         ("models: {a: , b: }\nensembles: {a: {members: [a, b]}}", "'a' is a row of models already"),
         ("models: {a: , b: }\nensembles: {a-b: {members: [a, b]}}", "'a-b' cannot name a row or an ensemble"),
         ("models: {a: , b: }\nensembles: {both: {members: [a, b], weights: [1, 2]}}", "both.weights: unknown key"),
+        ("models: {a: {backbone: vgg16, taps: [b, c, b]}}", "models.a.taps: a layer is named twice"),
+        ("models: {a: {backbone: vgg16, mode: finetune, pooling: cell}}", "models.a: mode finetune takes no taps"),
+        (
+            "augment: {channel_shift: 30}\nmodels: {a: {backbone: vgg16, colours: both, views: 1}}",
+            "models.a: .* set augment.keep_black: true, or views: 0",
+        ),
         ("models: [1, 2", "not readable YAML"),
         ("just words", "holds no sections"),
     ],
@@ -68,6 +74,12 @@ def test_every_mistake_is_named_in_one_message(tmp_path: Path) -> None:
 def test_a_mistake_says_what_and_where(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         load_params(written(tmp_path, text))
+
+
+@pytest.mark.parametrize("harmless", ["channel_shift: 16", "channel_shift: 30, keep_black: true"])
+def test_a_background_that_stays_below_a_cell_is_no_mistake(tmp_path: Path, harmless: str) -> None:
+    rows = "models: {a: {backbone: vgg16, pooling: cell, views: 1}}"
+    assert load_params(written(tmp_path, f"augment: {{{harmless}}}\n{rows}")).row("a").pooling == "cell"
 
 
 def test_an_unknown_row_names_the_known_ones() -> None:

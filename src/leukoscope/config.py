@@ -7,29 +7,18 @@ from `model_defaults:`; `Params.row` joins the two.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from leukoscope.errors import ConfigError
+from leukoscope.row_settings import ModelSettings, NotNegative, Protocol, Section, Seed, Share
 
 PARAMS_FILE = Path("params.yaml")
 
-Protocol = Literal["subject", "official", "image", "paper"]
 HONEST_PROTOCOLS: tuple[Protocol, ...] = ("subject", "official")
 LEAKY_PROTOCOLS: tuple[Protocol, ...] = ("image", "paper")
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
-
-
-class Section(BaseModel):
-    """A part of params.yaml: frozen, no unknown keys, no NaN."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Synthetic(Section):
@@ -102,46 +91,6 @@ class Augment(Section):
     zoom: float = Field(default=0.3, ge=0, lt=1, description="x and y factors are drawn from 1-zoom to 1+zoom")
     channel_shift: float = Field(default=10, ge=0, le=255, description="grey levels, one draw for all channels")
     keep_black: bool = Field(default=False, description="leave the black background out of the channel shift")
-
-
-class Tuned(Section):
-    """Which study a row's values come from, as `leukoscope tune --apply` writes it into the row."""
-
-    study: str
-    data: str = Field(description="hash of the images' table")
-    split: str = Field(description="hash of the protocol's split")
-    protocol: Protocol
-    fold: int = Field(ge=0, description="the study saw this fold's train and val sides")
-
-
-class ModelSettings(Section):
-    """A row: everything that makes one model differ from another."""
-
-    backbone: str
-    weights: str = Field(default="imagenet", description="imagenet, none, or a .weights.h5 file")
-    frame: int = Field(default=300, ge=32, description="centre pixels at native scale; 450 is the whole picture")
-    size: int = Field(default=224, ge=32, description="pixels of the backbone's square input")
-    mode: Literal["frozen", "finetune"] = "frozen"
-    views: int = Field(default=0, ge=0, description="augmented copies of each training image, where a head is trained")
-    pooling: Literal["max", "avg"] = "max"
-    head: Literal["regularized", "plain"] = "regularized"
-    width: int = Field(default=256, ge=1, description="units of the regularized head's hidden layer")
-    kernel_l2: NotNegative = 0.016
-    activity_l1: NotNegative = 0.006
-    bias_l1: NotNegative = 0.006
-    dropout: float = Field(default=0.2, ge=0, lt=1)
-    learning_rate: Positive = 0.003
-    class_weight: Literal["none", "balanced"] = Field(default="none", description="in the training loss")
-    sampling: Literal["image", "group"] = Field(
-        default="image",
-        description="group: an epoch shows every group of a class equally often, as many images as before",
-    )
-    rotations: Literal[1, 4, 8] = Field(
-        default=1, description="p is the mean over the square's rotations; 8 with their mirror images"
-    )
-    tuned: Tuned | None = Field(
-        default=None, exclude=True, description="where values come from: the same values make the same model"
-    )
 
 
 class Ensemble(Section):
@@ -264,9 +213,9 @@ class Params(Section):
     split: Split = Split()
     protocols: tuple[Protocol, ...] = Field(default=("subject", "image"), min_length=1)
     augment: Augment = Augment()
-    model_defaults: dict[str, Any] = {}
+    model_defaults: dict[str, Any] = Field(default={})
     models: dict[str, dict[str, Any] | None] = Field(min_length=1)
-    ensembles: dict[str, Ensemble] = {}
+    ensembles: dict[str, Ensemble] = Field(default={})
     train: Train = Train()
     threshold: Threshold = Threshold()
     evaluate: Evaluate = Evaluate()
@@ -315,6 +264,21 @@ class Params(Section):
         return {name: self.row(name) for name in self.models}
 
 
+def lifted_background(row: ModelSettings, augment: Augment) -> str | None:
+    """What is wrong with a row that looks for the cell in views whose background may be as bright as one."""
+    if not (row.looks_for_the_cell and row.views) or augment.keep_black:
+        return None
+    from leukoscope.data.cell import BACKGROUND
+
+    if augment.channel_shift <= BACKGROUND:
+        return None
+    return (
+        f"pooling cell and normalized colours take what is brighter than {BACKGROUND} for the cell, and "
+        f"augment.channel_shift {augment.channel_shift:g} lifts the background of its views above that: "
+        "set augment.keep_black: true, or views: 0"
+    )
+
+
 def _mistakes(error: ValidationError, prefix: str = "") -> list[str]:
     lines = []
     for problem in error.errors():
@@ -349,9 +313,12 @@ def load_params(path: Path | str = PARAMS_FILE) -> Params:
     if isinstance(models, dict) and isinstance(defaults, dict):
         for name, own in models.items():
             try:
-                ModelSettings(**{**defaults, **(own or {})})
+                row = ModelSettings(**{**defaults, **(own or {})})
             except ValidationError as error:
                 mistakes += _mistakes(error, f"models.{name}")
+                continue
+            lifted = lifted_background(row, params.augment) if params else None
+            mistakes += [f"models.{name}: {lifted}"] if lifted else []
     if mistakes or params is None:
         raise ConfigError(f"{path}: " + "; ".join(dict.fromkeys(mistakes)))
     return params

@@ -13,7 +13,9 @@ def test_what_concerns_training_alone_is_not_embedded_again(change: dict) -> Non
     assert embedding(ROW.model_copy(update=change)) == embedding(ROW)
 
 
-@pytest.mark.parametrize("change", [{"rotations": 8}, {"views": 3}, {"size": 96}, {"weights": "none"}])
+@pytest.mark.parametrize(
+    "change", [{"rotations": 8}, {"views": 3}, {"size": 96}, {"weights": "none"}, {"taps": ("a",)}, {"colours": "both"}]
+)
 def test_what_a_backbone_is_shown_is_embedded_anew(change: dict) -> None:
     assert embedding(ROW.model_copy(update=change)) != embedding(ROW)
 

@@ -1,5 +1,7 @@
 """What decision.json says a model consists of."""
 
+from typing import Literal
+
 import keras
 import pytest
 
@@ -43,11 +45,12 @@ def test_every_weight_is_counted_once_and_those_that_train_apart(backbone: keras
 
 @pytest.mark.parametrize("pooling", ["max", "avg"])
 def test_a_frozen_row_consists_of_the_same_layers_and_trains_its_head_alone(
-    backbone: keras.Model, pooling: str
+    backbone: keras.Model, pooling: Literal["max", "avg"]
 ) -> None:
     head = build_head(ROW, 8)
-    frozen = whole_row(describe(backbone), pooling, head)
-    finetuned = whole_row(None, pooling, trainable_model(backbone, head, pooling, "fold_0"))
+    row = ROW.model_copy(update={"pooling": pooling})
+    frozen = whole_row(describe(backbone), row, head)
+    finetuned = whole_row(None, row, trainable_model(backbone, head, pooling, "fold_0"))
     assert [(layer["kind"], layer["output"], layer["parameters"]) for layer in frozen] == [
         (layer["kind"], layer["output"], layer["parameters"]) for layer in finetuned
     ]

@@ -19,9 +19,11 @@ ROW = {
     "weights": "none",
     "frame": 300,
     "size": 64,
+    "taps": (),
     "views": 2,
     "rotations": 1,
     "pooling": "max",
+    "colours": "raw",
     "mode": "frozen",
 }
 SIZE = 64

@@ -9,19 +9,28 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.pipeline.checkout import Checkout, tiny_checkout
+from tests.pipeline.checkout import TINY, Checkout, tiny_checkout
 
 pytestmark = pytest.mark.slow
 
 ROWS = ["modified_mobilenet", "mobilenetv2"]
-NAMES = [f"{name}-{protocol}" for name in (*ROWS, "both") for protocol in ("subject", "image")]
+TAPPED = {
+    "backbone": "mobilenet",
+    "taps": ["conv_pw_3_relu", "conv_pw_5_relu"],
+    "pooling": "cell",
+    "colours": "both",
+    "rotations": 4,
+    "views": 0,
+}
+NAMES = [f"{name}-{protocol}" for name in (*ROWS, "tapped", "both") for protocol in ("subject", "image")]
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A checkout after `dvc repro`. Tests that change it put it back."""
     folder = tmp_path_factory.mktemp("some where") / "the checkout"
-    made = tiny_checkout(folder, ensembles={"both": {"members": ROWS}})
+    models = {**TINY["models"], "tapped": TAPPED}
+    made = tiny_checkout(folder, models=models, ensembles={"both": {"members": ROWS}})
     made.run("dvc", "repro")
     return made
 
@@ -122,16 +131,20 @@ def test_the_champion_gives_the_numbers_that_evaluate_wrote(finished: Checkout, 
     compare_with_evaluation(finished, registered["winner"]["row"], tmp_path / "scores.csv")
 
 
-def test_an_ensemble_as_one_model_gives_the_mean_that_evaluate_wrote(finished: Checkout, tmp_path: Path) -> None:
-    code = """
+@pytest.mark.parametrize("name", ["tapped", "both"])
+def test_a_version_of_any_kind_gives_the_numbers_that_evaluate_wrote(
+    name: str, finished: Checkout, tmp_path: Path
+) -> None:
+    """Taps over the cell in several turns; and an ensemble, which is the mean of its members."""
+    code = f"""
 from pathlib import Path
 from leukoscope.packaging import log_version
 from leukoscope.ranking import rank
-print(log_version("tiny", rank(Path("results"), Path("models"), ["both"], "subject")[0])[0])
+print(log_version("tiny", rank(Path("results"), Path("models"), ["{name}"], "subject")[0])[0])
 """
     version = finished.run(sys.executable, "-c", code).stdout.strip()
     finished.leukoscope("predict", "data/raw/images", "--version", version, "--csv", str(tmp_path / "scores.csv"))
-    compare_with_evaluation(finished, "both", tmp_path / "scores.csv")
+    compare_with_evaluation(finished, name, tmp_path / "scores.csv")
 
 
 def compare_with_evaluation(finished: Checkout, row: str, csv: Path) -> None:

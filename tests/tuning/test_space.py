@@ -3,7 +3,7 @@
 import optuna
 import pytest
 
-from leukoscope.config import ModelSettings, Params
+from leukoscope.config import Augment, ModelSettings, Params
 from leukoscope.errors import ConfigError
 from leukoscope.tuning.space import distributions, own_values, paper_values, suggested, with_values
 
@@ -76,6 +76,17 @@ def test_a_space_that_a_row_cannot_take_is_refused_by_name(space: dict, words: s
     params = make_params(space)
     with pytest.raises(ConfigError, match=words):
         distributions(params, params.row("row"))
+
+
+def test_views_and_poolings_of_one_space_fit_each_other() -> None:
+    space = {"pooling": {"choices": ["max", "cell"]}, "views": {"low": 0, "high": 2}}
+    params = make_params(space)
+    assert list(distributions(params, params.row("row"))) == ["pooling", "views"]
+    shifted = params.model_copy(update={"augment": Augment(channel_shift=30)})
+    with pytest.raises(ConfigError, match=r"tune\.space: with 2 views pooling cell .* set augment\.keep_black"):
+        distributions(shifted, shifted.row("row"))
+    black = params.model_copy(update={"augment": Augment(channel_shift=30, keep_black=True)})
+    assert list(distributions(black, black.row("row"))) == ["pooling", "views"]
 
 
 @pytest.mark.parametrize(

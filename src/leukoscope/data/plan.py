@@ -7,13 +7,13 @@ of, say, a dropout rate rerun that row's training and nothing else.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from leukoscope.atomic import new_folder, write_json
 from leukoscope.config import ModelSettings, Params
 
 PICTURES_FILE = "pictures.json"
-EMBEDDING_SETTINGS = ("backbone", "weights", "frame", "size", "views", "rotations", "pooling")
+EMBEDDING_SETTINGS = ("backbone", "weights", "frame", "size", "taps", "views", "rotations", "pooling", "colours")
 
 
 class Pictures(TypedDict):
@@ -32,7 +32,7 @@ def pictures(params: Params) -> Pictures:
     }
 
 
-def embedding(row: ModelSettings) -> dict[str, str | int]:
+def embedding(row: ModelSettings) -> dict[str, Any]:
     """What the frozen features of `row` depend on; finetune mode makes its own views and rotations of the pictures."""
     own = {} if row.mode == "frozen" else {"views": 0, "rotations": 1}
     return {**{name: getattr(row, name) for name in EMBEDDING_SETTINGS}, **own, "mode": row.mode}

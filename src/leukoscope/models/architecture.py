@@ -6,10 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from leukoscope.models.assembly import POOLINGS
+from leukoscope.config import ModelSettings
 
 if TYPE_CHECKING:
     import keras
+
+
+POOLED_BY = {"max": "Max", "avg": "Mean", "cell": "MeanAndDeviation"}
 
 
 class LayerFacts(TypedDict):
@@ -44,7 +47,7 @@ def describe(model: keras.Model) -> list[LayerFacts]:
     return facts
 
 
-def whole_row(backbone: Sequence[LayerFacts] | None, pooling: str, trained: keras.Model) -> list[LayerFacts]:
+def whole_row(backbone: Sequence[LayerFacts] | None, row: ModelSettings, trained: keras.Model) -> list[LayerFacts]:
     """From scaled pixels to two sigmoids: what one fold's model consists of.
 
     `trained` is what training saved: the whole model (then `backbone` is None), or a head on the pooled features of
@@ -53,9 +56,15 @@ def whole_row(backbone: Sequence[LayerFacts] | None, pooling: str, trained: kera
     if backbone is None:
         return describe(trained)
     frozen: list[LayerFacts] = [{**layer, "trainable": 0} for layer in backbone]
-    channels = frozen[-1]["output"][-1]
+    colours = [f"colours {row.colours}"] if row.colours != "raw" else []
     pooled = LayerFacts(
-        kind=POOLINGS[pooling].title(), name=pooling, layers=1, output=[channels], parameters=0, trainable=0, detail=""
+        kind=POOLED_BY[row.pooling],
+        name=row.pooling,
+        layers=1,
+        output=[trained.input.shape[-1]],
+        parameters=0,
+        trainable=0,
+        detail=", ".join([*row.taps, *colours]),
     )
     return [*frozen, pooled, *describe(trained)]
 
@@ -72,11 +81,12 @@ def _facts(operation: keras.Operation) -> LayerFacts:
     import keras
 
     is_layer = isinstance(operation, keras.layers.Layer)
+    output = operation.output[-1] if isinstance(operation.output, list) else operation.output  # of several taps
     return LayerFacts(
         kind=type(operation).__name__,
         name=operation.name,
         layers=len(operation.layers) if isinstance(operation, keras.Model) else 1,
-        output=[int(size) for size in operation.output.shape[1:]],
+        output=[int(size) for size in output.shape[1:]],
         parameters=int(operation.count_params()) if is_layer else 0,
         trainable=sum(math.prod(weight.shape) for weight in operation.trainable_weights) if is_layer else 0,
         detail=_detail(operation.get_config()) if is_layer else "",

@@ -6,26 +6,18 @@ Stock layers and keras.ops nodes only, so that a saved file loads in safe mode w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from itertools import count
 from typing import TYPE_CHECKING
 
 from leukoscope.config import ModelSettings
 from leukoscope.models.backbones import build_backbone
+from leukoscope.models.features import maps_of, pool, vectors
 from leukoscope.models.heads import probability
 from leukoscope.models.views import turned_in_a_model, turns_of
 
 if TYPE_CHECKING:
     import keras
-
-POOLINGS = {"avg": "mean", "max": "max"}
-
-
-def pool(feature_map: keras.KerasTensor, pooling: str) -> keras.KerasTensor:
-    """Global pooling of [n, h, w, c] to [n, c]."""
-    from keras import ops
-
-    return getattr(ops, POOLINGS[pooling])(feature_map, axis=(1, 2))
 
 
 def frame_layers(picture: keras.KerasTensor, frame: int, size: int) -> keras.KerasTensor:
@@ -63,7 +55,7 @@ def joined_model(members: Mapping[str, tuple[ModelSettings, Sequence[keras.Model
     """Raw pictures [n, height, width, 3] to p(ALL) [n, 1]: the mean over the members, each over its folds.
 
     A member is a row with what training saved of it. Members with one frame, size and rotations share the framed
-    pictures, and frozen ones with the same backbone and weights besides share its branch.
+    pictures, and frozen ones with the same backbone, weights and taps besides share its branch.
     """
     import keras
 
@@ -74,17 +66,21 @@ def joined_model(members: Mapping[str, tuple[ModelSettings, Sequence[keras.Model
         return _turned(frame_layers(picture, frame, size), rotations)
 
     @cache
-    def feature_map(backbone: str, weights: str, frame: int, size: int, rotations: int) -> keras.KerasTensor:
-        name = f"{backbone}_{next(branch)}"
-        return _named(build_backbone(backbone, weights, frame, size), name)(framed(frame, size, rotations))
+    def backbone(name: str, weights: str, frame: int, size: int, taps: tuple[str, ...]) -> keras.Model:
+        return _named(build_backbone(name, weights, frame, size, taps), f"{name}_{next(branch)}")
+
+    @cache
+    def features(network: keras.Model, pictures: keras.KerasTensor, pooling: str, colours: str) -> keras.KerasTensor:
+        return vectors(pictures, partial(maps, network), (pooling,), colours)
 
     branch = count()
+    maps = cache(maps_of)
     means = []
     for name, (row, folds) in members.items():
+        inputs = framed(row.frame, row.size, row.rotations)
         if row.mode == "frozen":
-            inputs = pool(feature_map(row.backbone, row.weights, row.frame, row.size, row.rotations), row.pooling)
-        else:
-            inputs = framed(row.frame, row.size, row.rotations)
+            network = backbone(row.backbone, row.weights, row.frame, row.size, row.taps)
+            inputs = features(network, inputs, row.pooling, row.colours)
         of_folds = _mean([probability(_named(fold, f"{name}_{fold.name}")(inputs)) for fold in folds])
         means.append(_mean_of_turns(of_folds, row.rotations))
     return keras.Model(picture, _mean(means), name="leukoscope")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib.metadata
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -149,13 +150,15 @@ SCALINGS: dict[str, Callable[[keras.KerasTensor], keras.KerasTensor]] = {
 }
 
 
-def build_backbone(name: str, weights: str, frame: int, size: int) -> keras.Model:
+def build_backbone(name: str, weights: str, frame: int, size: int, taps: Sequence[str] = ()) -> keras.Model:
     """A model from [n, size, size, 3] pixels (0..255 RGB, float) to the last feature map, its scaling inside.
+
+    With `taps`, names of the backbone's own layers, it ends at the last of them and gives a list of their maps.
 
     `weights` is `imagenet` (downloaded by Keras or KerasHub, which check the file), a .weights.h5 file, or `none`: then
     the start is random and every batch norm's statistics are set from a fixed batch of synthetic cells in the same
-    `frame`. Raises ConfigError for an unknown name or a size that is too small, WeightsError for weights that are not
-    there.
+    `frame`. Raises ConfigError for an unknown name or tap or a size that is too small, WeightsError for weights that
+    are not there.
     """
     entry = backbone(name)
     if size < entry.smallest:
@@ -176,7 +179,27 @@ def build_backbone(name: str, weights: str, frame: int, size: int) -> keras.Mode
     model = keras.Model(pixels, trunk(SCALINGS[entry.scaling](pixels)), name=name)
     if weights == "none":
         _calibrate_batchnorm(model, trunk, frame, size)
-    return model
+    if not taps:
+        return model
+    cut = _cut(trunk, name, taps)
+    return keras.Model(pixels, cut(SCALINGS[entry.scaling](pixels)), name=name)
+
+
+def _cut(trunk: keras.Model, name: str, taps: Sequence[str]) -> keras.Model:
+    """The trunk up to the last of its layers `taps`, whose maps it gives. Raises ConfigError for one that has none."""
+    import keras
+
+    maps = {layer.name: layer.output for layer in trunk.layers if _has_a_map(layer)}
+    for tap in taps:
+        if tap not in maps:
+            near = difflib.get_close_matches(tap, maps) or list(maps)[-3:]
+            raise ConfigError(f"backbone {name} has no layer '{tap}' with a map to tap: near it are {', '.join(near)}")
+    return keras.Model(trunk.input, [maps[tap] for tap in taps], name=trunk.name)
+
+
+def _has_a_map(layer: keras.Layer) -> bool:
+    """Whether a layer gives one [n, h, w, channels]."""
+    return len(getattr(layer.output, "shape", ())) == 4
 
 
 def _file_to_load(entry: Backbone, weights: str, size: int) -> Path | None:

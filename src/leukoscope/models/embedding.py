@@ -18,6 +18,7 @@ from leukoscope.data.augment import Draw, draws_of
 from leukoscope.models.backbones import backbone, weights_identity
 from leukoscope.models.engine import PooledFeatures, converted_backbone, converted_layers
 from leukoscope.models.feature_store import FeatureStore, pass_name, vector_key
+from leukoscope.models.features import poolings_beside
 from leukoscope.models.mapped import mapped
 from leukoscope.models.views import View, seen, turns_of
 from leukoscope.models.weights import weights_kind
@@ -48,11 +49,11 @@ def embed(
     of_images = enumerate(_draws(images, draws, row["views"]))
     shown = [(image, view) for image, own in of_images for view in (None, *own, *turns)]
     computed = _computed(row, images["sha256"].to_numpy(), packed, shown, keep_black, store)
-    channels = computed.vectors.width // 2
+    channels = computed.width
     with new_folder(folder) as part:
         shape = (len(images), 1 + row["views"] + len(turns), channels)
         features = np.lib.format.open_memmap(part / FEATURES_FILE, "w+", np.float32, shape)
-        computed.read_into(features.reshape(-1, channels), row["pooling"])
+        computed.read_into(features.reshape(-1, channels))
         features.flush()
         layers = converted_layers(computed.converted)
         write_json(part / ABOUT_FILE, {**_about(row), "channels": channels, "layers": layers})
@@ -74,25 +75,29 @@ def pooled_features(
     """
     shown = [(image, view) for image, own in zip(positions, views, strict=True) for view in (None, *own)]
     computed = _computed(row, sha256, packed, shown, keep_black, store)
-    channels = computed.vectors.width // 2
-    features = mapped((len(computed.keys), channels), store / "scratch")
-    computed.read_into(features, row["pooling"])
-    return features.reshape(len(positions), -1, channels)
+    features = mapped((len(computed.keys), computed.width), store / "scratch")
+    computed.read_into(features)
+    return features.reshape(len(positions), -1, computed.width)
 
 
 @dataclass(frozen=True)
 class _Computed:
-    """The memory of a pass that lacks nothing, the keys of what was shown, and the converted backbone."""
+    """The memory of a pass that lacks nothing, the keys of what was shown, the pooling, and the converted backbone."""
 
     vectors: FeatureStore
     keys: list[bytes]
+    pooling: str
     converted: Path
 
-    def read_into(self, features: np.ndarray, pooling: str) -> None:
-        """Fill `features` [keys, channels] with the vectors of one pooling."""
-        channels = features.shape[1]
-        columns = slice(0, channels) if pooling == "avg" else slice(channels, None)
-        self.vectors.read_into(features, self.keys, columns)
+    @property
+    def width(self) -> int:
+        """Columns of the row's own pooling, of those that the pass holds."""
+        return self.vectors.width // len(poolings_beside(self.pooling))
+
+    def read_into(self, features: np.ndarray) -> None:
+        """Fill `features` [keys, width] with the vectors of the row's pooling."""
+        first = poolings_beside(self.pooling).index(self.pooling) * self.width
+        self.vectors.read_into(features, self.keys, slice(first, first + self.width))
 
 
 def _computed(
@@ -105,12 +110,21 @@ def _computed(
 ) -> _Computed:
     backbone(row["backbone"])
     identity = weights_identity(row["backbone"], row["weights"], row["size"])
-    kind = {"weights": identity, "frame": row["frame"], "size": row["size"]}
+    kind = {"weights": identity, "frame": row["frame"], "size": row["size"], **_beyond_the_last_map(row)}
     passes = store / "features" / pass_name(kind)
     vectors = FeatureStore(passes / "vectors")
     keys = [vector_key(sha256[image], view, keep_black) for image, view in shown]
     missing = _first_of_each(keys, vectors)
-    converted = converted_backbone(row["backbone"], row["weights"], row["frame"], row["size"], passes / "ir")
+    converted = converted_backbone(
+        row["backbone"],
+        row["weights"],
+        row["frame"],
+        row["size"],
+        passes / "ir",
+        taps=row["taps"],
+        pooling=row["pooling"],
+        colours=row["colours"],
+    )
     if missing:
         engine = PooledFeatures(converted, row["size"])
 
@@ -119,7 +133,14 @@ def _computed(
             return seen(packed[image], view, keep_black=keep_black)
 
         _compute(engine, vectors, missing, keys, picture)
-    return _Computed(vectors, keys, converted)
+    return _Computed(vectors, keys, row["pooling"], converted)
+
+
+def _beyond_the_last_map(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a pass of a row is named by besides, where it is not the last map of the picture as it is."""
+    names = {"taps": list(row["taps"]), "poolings": poolings_beside(row["pooling"]), "colours": row["colours"]}
+    usual = {"taps": [], "poolings": poolings_beside("max"), "colours": "raw"}
+    return {name: value for name, value in names.items() if value != usual[name]}
 
 
 def _draws(images: pd.DataFrame, draws: pd.DataFrame, count: int) -> list[list[Draw]]:

@@ -17,8 +17,8 @@ import numpy as np
 
 from leukoscope.atomic import new_folder, write_json
 from leukoscope.models.architecture import LayerFacts, describe
-from leukoscope.models.assembly import pool
 from leukoscope.models.backbones import build_backbone
+from leukoscope.models.features import feature_model, poolings_beside
 
 if TYPE_CHECKING:
     import keras
@@ -32,22 +32,28 @@ _EXPORT_SAVED = (
 )
 
 
-def converted_backbone(name: str, weights: str, frame: int, size: int, folder: Path) -> Path:
-    """The backbone with both poolings joined, as OpenVINO's IR in `folder`, converted when it is not there yet.
+def converted_backbone(
+    name: str,
+    weights: str,
+    frame: int,
+    size: int,
+    folder: Path,
+    *,
+    taps: Sequence[str] = (),
+    pooling: str = "max",
+    colours: str = "raw",
+) -> Path:
+    """The backbone with its poolings joined, as OpenVINO's IR in `folder`, converted when it is not there yet.
 
-    It maps pixels [n, size, size, 3] to [n, 2 * channels]: the average-pooled vector, then the max-pooled one. Beside
-    it lies what the backbone consists of, for `converted_layers`.
+    It maps pixels [n, size, size, 3] to the vectors of all `poolings_beside` this one: the average-pooled vector, then
+    the max-pooled one. Beside it lies what the backbone consists of, for `converted_layers`.
     """
     target = folder / "backbone.xml"
     if target.exists() and (folder / LAYERS_FILE).exists():
         return target
-    model = build_backbone(name, weights, frame, size)
-    import keras
-    from keras import ops
-
-    both = ops.concatenate([pool(model.output, "avg"), pool(model.output, "max")], axis=-1)
+    model = build_backbone(name, weights, frame, size, taps)
     with new_folder(folder) as part:
-        export(keras.Model(model.input, both), part / "backbone.xml")
+        export(feature_model(model, poolings_beside(pooling), colours), part / "backbone.xml")
         write_json(part / LAYERS_FILE, describe(model))
     return target
 

@@ -1,7 +1,7 @@
-"""A memory of frozen passes: one vector for each (weights, frame, size, image, view), kept between runs.
+"""A memory of frozen passes: one vector for each (kind of pass, image, view), kept between runs.
 
-A folder holds one kind of pass (weights, frame, size); its shards are written whole, so a killed run loses at most the
-vectors since its last shard and two runs at once only repeat work.
+A folder holds one kind of pass (weights, frame, size, taps, poolings, colours). Its shards are written whole, so a
+killed run loses at most the vectors since its last shard and two runs at once only repeat work.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from leukoscope.models.views import View
 KEY_BYTES = 32
 
 
-def pass_name(settings: Mapping[str, str | int]) -> str:
+def pass_name(settings: Mapping[str, Any]) -> str:
     """A folder name for the passes that share `settings`."""
     return hashlib.sha256(json.dumps(dict(settings), sort_keys=True).encode()).hexdigest()[:24]
 

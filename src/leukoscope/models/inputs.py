@@ -10,11 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from leukoscope.config import ModelSettings, Params, Protocol, Tuned
+from leukoscope.config import ModelSettings, Params, Protocol
 from leukoscope.data.pack import open_pack
 from leukoscope.data.splits import overlap, read_split
 from leukoscope.models.embedding import read_features
 from leukoscope.models.training import TrainingData
+from leukoscope.row_settings import Tuned
 
 DATA_COLUMNS = ["image_id", "set", "label", "subject", "group", "sha256", "duplicate_of", "cell_area"]
 

@@ -10,6 +10,7 @@ from leukoscope.report.evidence import Result
 TITLES = {
     "Max": "global max pooling",
     "Mean": "global average pooling",
+    "MeanAndDeviation": "mean and deviation over the cell",
     "BatchNormalization": "batch normalization",
     "Rescaling": "input scaling",
     "Flip": "red and blue swapped",

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from leukoscope.atomic import new_file
-from leukoscope.config import PARAMS_FILE, Tuned, load_params
+from leukoscope.config import PARAMS_FILE, load_params
 from leukoscope.errors import ConfigError
+from leukoscope.row_settings import Tuned
 from leukoscope.tuning.bench import Bench
 from leukoscope.tuning.gain import Gain
 from leukoscope.yaml_edit import with_value

@@ -7,11 +7,12 @@ Values of a trial are a flat dict by setting. All are settings of the row but `z
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from leukoscope.config import Augment, Choices, ModelSettings, Params, Range
+from leukoscope.config import Augment, Choices, ModelSettings, Params, Range, lifted_background
 from leukoscope.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ def distributions(params: Params, row: ModelSettings) -> Distributions:
             found[name] = IntDistribution(_whole(name, tried.low), _whole(name, tried.high), log=tried.log)
         else:
             found[name] = FloatDistribution(tried.low, tried.high, log=tried.log)
-        _refuse_what_the_setting_does_not_take(params, row, name, tried)
+        _refuse_what_the_setting_does_not_take(params, row, name)
+    _refuse_lifted_backgrounds(params, row)
     if not found:
         raise ConfigError(f"tune.space names nothing that a {row.head} head has: add learning_rate")
     for name, value in paper_values(params, row, found).items():
@@ -109,11 +111,24 @@ def _whole(name: str, end: float) -> int:
     return int(end)
 
 
-def _refuse_what_the_setting_does_not_take(
-    params: Params, row: ModelSettings, name: str, tried: Range | Choices
-) -> None:
-    ends = tried.choices if isinstance(tried, Choices) else (tried.low, tried.high)
-    for value in ends:
+def _refuse_lifted_backgrounds(params: Params, row: ModelSettings) -> None:
+    """Views and poolings that a trial may join must fit each other, as those of a row must."""
+    for pooling, views in product(*(_tried(params, row, name) for name in ("pooling", "views"))):
+        lifted = lifted_background(*with_values(params, row, {"pooling": pooling, "views": int(views)}))
+        if lifted:
+            raise ConfigError(f"tune.space: with {views:g} views {lifted}")
+
+
+def _tried(params: Params, row: ModelSettings, name: str) -> tuple[Any, ...]:
+    """The values, or the range's ends, that a study tries of a setting; where it tries none, the row's own."""
+    tried = params.tune.space.get(name)
+    if tried is None:
+        return (getattr(row, name),)
+    return tried.choices if isinstance(tried, Choices) else (tried.low, tried.high)
+
+
+def _refuse_what_the_setting_does_not_take(params: Params, row: ModelSettings, name: str) -> None:
+    for value in _tried(params, row, name):
         try:
             with_values(params, row, {name: int(value) if _is_whole(name) else value})
         except ValidationError as error:

@@ -1,0 +1,138 @@
+"""From framed pixels to a row's vectors: the colours that a backbone is shown, its taps, and how their maps are pooled.
+
+Stock layers and keras.ops nodes only, as in `models.assembly`, and none whose values depend on the batch.
+
+What is *inside* the cell is what data.cell calls so: brighter than its BACKGROUND in some channel. Above 0 would do for
+lossless files; around a JPEG it would take the rings for cell, and after an augmented channel shift the background.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from leukoscope.data.cell import BACKGROUND
+
+if TYPE_CHECKING:
+    import keras
+
+    MapsOf = Callable[[keras.KerasTensor], Sequence[keras.KerasTensor]]
+
+WHOLE_MAP = {"avg": "mean", "max": "max"}
+CELL = "cell"
+# Normalized colours: about the mean over C-NMC's cells of the mean and of the deviation of R, G, B in a cell.
+TARGET_MEAN = (105.0, 65.0, 115.0)
+TARGET_DEVIATION = (35.0, 35.0, 30.0)
+SMALLEST_VARIANCE = 1e-7  # under each root: its slope at 0 would be infinite
+
+
+def poolings_beside(pooling: str) -> tuple[str, ...]:
+    """The poolings that one pass computes together, in their order: a maximum and a mean of a map cost nothing."""
+    return tuple(WHOLE_MAP) if pooling in WHOLE_MAP else (pooling,)
+
+
+def feature_model(backbone: keras.Model, poolings: Sequence[str], colours: str) -> keras.Model:
+    """Framed pixels [n, size, size, 3] (0..255) to `vectors` of a backbone as `build_backbone` makes it."""
+    import keras
+
+    pixels = keras.Input(backbone.input.shape[1:], name="framed")
+    return keras.Model(pixels, vectors(pixels, lambda picture: maps_of(backbone, picture), poolings, colours))
+
+
+def maps_of(backbone: keras.Model, picture: keras.KerasTensor) -> list[keras.KerasTensor]:
+    """The maps [n, h, w, channels] of a backbone's taps, or its last one."""
+    maps = backbone(picture)
+    return maps if isinstance(maps, list) else [maps]
+
+
+def vectors(pixels: keras.KerasTensor, maps: MapsOf, poolings: Sequence[str], colours: str) -> keras.KerasTensor:
+    """Pixels [n, size, size, 3] to [n, columns]: pooling by pooling, in each picture by picture, in each tap by tap.
+
+    `maps` gives a backbone's maps of a picture. A pooling over the cell has two columns for each channel: first the
+    means, then the deviations.
+    """
+    from keras import ops
+
+    inside = inside_cell(pixels)
+    found = [one for picture in COLOURS[colours](pixels, inside) for one in maps(picture)]
+    pooled = [
+        pool(one, pooling) if pooling in WHOLE_MAP else pool_cell(one, inside) for pooling in poolings for one in found
+    ]
+    return pooled[0] if len(pooled) == 1 else ops.concatenate(pooled, axis=-1)
+
+
+def pool(feature_map: keras.KerasTensor, pooling: str) -> keras.KerasTensor:
+    """Global pooling of [n, h, w, c] to [n, c]."""
+    from keras import ops
+
+    return getattr(ops, WHOLE_MAP[pooling])(feature_map, axis=(1, 2))
+
+
+def pool_cell(feature_map: keras.KerasTensor, inside: keras.KerasTensor) -> keras.KerasTensor:
+    """Mean and deviation of [n, h, w, c] over the cell, as [n, 2c]; `inside` is [n, size, size, 1].
+
+    A place of the map counts by the share of its pixels that are inside. A picture without a cell gives a mean of 0.
+    """
+    from keras import ops
+
+    weights = on_grid(inside, feature_map.shape[1], feature_map.shape[2])
+    mean, variance = _moments(feature_map, weights)
+    moments = ops.concatenate([mean, ops.sqrt(variance + SMALLEST_VARIANCE)], axis=-1)
+    return ops.squeeze(moments, axis=(1, 2))
+
+
+def inside_cell(pixels: keras.KerasTensor) -> keras.KerasTensor:
+    """1.0 inside the cell and 0.0 on the background: [n, size, size, 1]."""
+    from keras import ops
+
+    return ops.cast(ops.max(pixels, axis=-1, keepdims=True) > BACKGROUND, "float32")
+
+
+def on_grid(inside: keras.KerasTensor, height: int, width: int) -> keras.KerasTensor:
+    """The mean of [n, size, size, 1] in each of `height` x `width` equal parts of the picture: [n, height, width, 1].
+
+    Backbones pad their maps at different sides, up to half a place of the last grid; equal parts turn with the picture.
+    """
+    from keras import ops
+
+    down, across = (shares(parts, size) for parts, size in zip((height, width), inside.shape[1:3], strict=True))
+    return ops.expand_dims(ops.matmul(ops.matmul(down, ops.squeeze(inside, axis=-1)), across.T), axis=-1)
+
+
+def shares(parts: int, size: int) -> np.ndarray:
+    """Float32 [parts, size]: which share of each of `parts` equal parts of a side is each of its `size` pixels."""
+    edges = np.linspace(0, size, parts + 1)[:, None]
+    pixels = np.arange(size)
+    overlap = np.minimum(edges[1:], pixels + 1) - np.maximum(edges[:-1], pixels)
+    return (np.maximum(overlap, 0) * parts / size).astype(np.float32)
+
+
+def normalized_colours(pixels: keras.KerasTensor, inside: keras.KerasTensor) -> keras.KerasTensor:
+    """Pixels whose channels have the target's mean and deviation over the cell (0..255), and a black background."""
+    from keras import ops
+
+    mean, variance = _moments(pixels, inside)
+    standard = (pixels - mean) / ops.sqrt(variance + SMALLEST_VARIANCE)
+    moved = standard * np.array(TARGET_DEVIATION, np.float32) + np.array(TARGET_MEAN, np.float32)
+    return ops.clip(moved, 0.0, 255.0) * inside
+
+
+def _moments(values: keras.KerasTensor, weights: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """Weighted mean and variance [n, 1, 1, c] of [n, h, w, c]; 0 where no weight is above 0."""
+    from keras import ops
+
+    # The smallest share that a weight can have is larger than this floor.
+    total = ops.maximum(ops.sum(weights, axis=(1, 2), keepdims=True), 1e-6)
+    mean = ops.sum(values * weights, axis=(1, 2), keepdims=True) / total
+    variance = ops.sum(ops.square(values - mean) * weights, axis=(1, 2), keepdims=True) / total
+    return mean, variance
+
+
+# From pixels and what is inside the cell to the pictures that a backbone is shown.
+COLOURS: dict[str, Callable[[keras.KerasTensor, keras.KerasTensor], list[keras.KerasTensor]]] = {
+    "raw": lambda pixels, inside: [pixels],
+    "normalized": lambda pixels, inside: [normalized_colours(pixels, inside)],
+    "both": lambda pixels, inside: [pixels, normalized_colours(pixels, inside)],
+}

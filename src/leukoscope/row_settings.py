@@ -1,0 +1,85 @@
+"""A row's settings, and what all sections of params.yaml are made of (`leukoscope.config` has the others)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Protocol = Literal["subject", "official", "image", "paper"]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class Section(BaseModel):
+    """A part of params.yaml: frozen, no unknown keys, no NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Tuned(Section):
+    """Which study a row's values come from, as `leukoscope tune --apply` writes it into the row."""
+
+    study: str
+    data: str = Field(description="hash of the images' table")
+    split: str = Field(description="hash of the protocol's split")
+    protocol: Protocol
+    fold: int = Field(ge=0, description="the study saw this fold's train and val sides")
+
+
+class ModelSettings(Section):
+    """A row: everything that makes one model differ from another."""
+
+    backbone: str
+    weights: str = Field(default="imagenet", description="imagenet, none, or a .weights.h5 file")
+    frame: int = Field(default=300, ge=32, description="centre pixels at native scale; 450 is the whole picture")
+    size: int = Field(default=224, ge=32, description="pixels of the backbone's square input")
+    mode: Literal["frozen", "finetune"] = "frozen"
+    views: int = Field(default=0, ge=0, description="augmented copies of each training image, where a head is trained")
+    taps: tuple[str, ...] = Field(
+        default=(), description="layers of the backbone whose pooled maps are joined, in order; none: its last map"
+    )
+    pooling: Literal["max", "avg", "cell"] = Field(
+        default="max", description="of each map; cell: mean and deviation over the cell's own pixels"
+    )
+    colours: Literal["raw", "normalized", "both"] = Field(
+        default="raw", description="normalized: each channel's mean and deviation over the cell moved to fixed ones"
+    )
+    head: Literal["regularized", "plain"] = "regularized"
+    width: int = Field(default=256, ge=1, description="units of the regularized head's hidden layer")
+    kernel_l2: NotNegative = 0.016
+    activity_l1: NotNegative = 0.006
+    bias_l1: NotNegative = 0.006
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    learning_rate: Positive = 0.003
+    class_weight: Literal["none", "balanced"] = Field(default="none", description="in the training loss")
+    sampling: Literal["image", "group"] = Field(
+        default="image",
+        description="group: an epoch shows every group of a class equally often, as many images as before",
+    )
+    rotations: Literal[1, 4, 8] = Field(
+        default=1, description="p is the mean over the square's rotations; 8 with their mirror images"
+    )
+    tuned: Tuned | None = Field(
+        default=None, exclude=True, description="where values come from: the same values make the same model"
+    )
+
+    @field_validator("taps")
+    @classmethod
+    def _each_layer_once(cls, taps: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(taps)) < len(taps):
+            raise ValueError("a layer is named twice")
+        return taps
+
+    @model_validator(mode="after")
+    def _finetuning_as_the_study_does(self) -> ModelSettings:
+        if self.mode == "finetune" and (self.taps or self.pooling == "cell" or self.colours != "raw"):
+            raise ValueError("mode finetune takes no taps, no pooling cell and raw colours alone: use mode frozen")
+        return self
+
+    @property
+    def looks_for_the_cell(self) -> bool:
+        """Whether its features depend on where the cell is, which augmented views must not blur."""
+        return self.pooling == "cell" or self.colours != "raw"
