@@ -66,7 +66,7 @@ def scoring(clone: Path, pictures: Path) -> Measured:
         command = [python, "-m", "benchmarks.demo", "--with-mlflow", str(pictures)]
         subprocess.run(command, cwd=clone, env=_environment(), check=True, capture_output=True)
 
-    seconds = side_by_side(2, predict, pyfunc)
+    seconds = side_by_side(1, predict, pyfunc)
     p_all = np.loadtxt(ours, delimiter=",", skiprows=1, usecols=2)
     np.testing.assert_allclose(p_all, np.load(peer), rtol=0, atol=1e-4)
     return duration(f"scoring {FILES:,} BMPs / mlflow.pyfunc", *seconds, Reach(2))
