@@ -64,6 +64,10 @@ def test_every_mistake_is_named_in_one_message(tmp_path: Path) -> None:
         ("models: {a: {backbone: vgg16, taps: [b, c, b]}}", "models.a.taps: a layer is named twice"),
         ("models: {a: {backbone: vgg16, mode: finetune, pooling: cell}}", "models.a: mode finetune takes no taps"),
         (
+            "models: {a: {backbone: vgg16, mode: finetune, head: kernel}}",
+            "models.a: mode finetune takes no kernel head",
+        ),
+        (
             "augment: {channel_shift: 30}\nmodels: {a: {backbone: vgg16, colours: both, views: 1}}",
             "models.a: .* set augment.keep_black: true, or views: 0",
         ),

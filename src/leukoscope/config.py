@@ -167,6 +167,8 @@ TUNABLE = (
     "bias_l1",
     "dropout",
     "learning_rate",
+    "svm_c",
+    "svm_gamma",
     "pooling",
     "width",
     "views",
@@ -192,6 +194,8 @@ class Tune(Section):
             "bias_l1": Range(low=1e-5, high=0.1, log=True),
             "dropout": Range(low=0, high=0.6),
             "learning_rate": Range(low=1e-4, high=1e-2, log=True),
+            "svm_c": Range(low=0.3, high=100, log=True),
+            "svm_gamma": Range(low=0.1, high=3, log=True),
         },
         min_length=1,
     )

@@ -47,13 +47,17 @@ class ModelSettings(Section):
     colours: Literal["raw", "normalized", "both"] = Field(
         default="raw", description="normalized: each channel's mean and deviation over the cell moved to fixed ones"
     )
-    head: Literal["regularized", "plain"] = "regularized"
+    head: Literal["regularized", "plain", "kernel"] = "regularized"
     width: int = Field(default=256, ge=1, description="units of the regularized head's hidden layer")
     kernel_l2: NotNegative = 0.016
     activity_l1: NotNegative = 0.006
     bias_l1: NotNegative = 0.006
     dropout: float = Field(default=0.2, ge=0, lt=1)
     learning_rate: Positive = 0.003
+    svm_c: Positive = Field(default=10, description="the kernel head's penalty of a training error")
+    svm_gamma: Positive = Field(
+        default=0.5, description="the kernel head's gamma, times the mean squared distance of two training images"
+    )
     class_weight: Literal["none", "balanced"] = Field(default="none", description="in the training loss")
     sampling: Literal["image", "group"] = Field(
         default="image",
@@ -77,6 +81,8 @@ class ModelSettings(Section):
     def _finetuning_as_the_study_does(self) -> ModelSettings:
         if self.mode == "finetune" and (self.taps or self.pooling == "cell" or self.colours != "raw"):
             raise ValueError("mode finetune takes no taps, no pooling cell and raw colours alone: use mode frozen")
+        if self.mode == "finetune" and self.head == "kernel":
+            raise ValueError("mode finetune takes no kernel head, which has no gradient to train by: use mode frozen")
         return self
 
     @property

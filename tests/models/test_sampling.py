@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from leukoscope.config import ModelSettings
-from leukoscope.models.sampling import class_weights, every_image_once, groups_alike
+from leukoscope.models.sampling import class_weights, every_image_once, group_weights, groups_alike
 
 # Class 1: groups of 2, 7 and 31 images; class 0: groups of 5 and 6.
 GROUPS = np.repeat(["a", "b", "c", "x", "y"], [2, 7, 31, 5, 6])
@@ -37,6 +37,13 @@ def test_over_epochs_a_group_has_no_favoured_image_and_no_group_more_draws() -> 
         own = drawn[group == GROUPS] / 3000
         assert own.sum() == pytest.approx(share, rel=0.01)
         assert own == pytest.approx(np.full(len(own), share / len(own)), rel=0.07)
+
+
+def test_weights_are_the_shares_of_the_draws_by_group() -> None:
+    weights = group_weights(LABELS, GROUPS)
+    for group, share in {"a": 40 / 3, "b": 40 / 3, "c": 40 / 3, "x": 5.5, "y": 5.5}.items():
+        assert weights[group == GROUPS].sum() == pytest.approx(share)
+        assert np.ptp(weights[group == GROUPS]) == 0
 
 
 def test_balanced_classes_weigh_the_same_in_all() -> None:

@@ -33,6 +33,17 @@ def test_a_plain_head_is_not_searched_for_what_it_lacks() -> None:
         distributions(without, without.row("row"))
 
 
+def test_a_kernel_head_is_searched_for_its_own_settings_from_its_own_values() -> None:
+    params = make_params(head="kernel", svm_c=20, svm_gamma=1)
+    tried = distributions(params, params.row("row"))
+    assert list(tried) == ["svm_c", "svm_gamma"]
+    assert all(of.log for of in tried.values())
+    assert paper_values(params, params.row("row"), tried) == {"svm_c": 20, "svm_gamma": 1}
+    without = make_params({"learning_rate": {"low": 0.001, "high": 0.01}}, head="kernel")
+    with pytest.raises(ConfigError, match="nothing that a kernel head has: add svm_c"):
+        distributions(without, without.row("row"))
+
+
 def test_every_option_is_suggested_as_its_setting_takes_it() -> None:
     params = make_params(
         {

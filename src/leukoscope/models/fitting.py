@@ -122,7 +122,7 @@ class HeadFitter:
         """Fit a head on every view of `train`; val counts in its plain view (the first) alone."""
         model = self._like(head)
         row, batch_size = self._row, self._settings.batch_size
-        features, labels, groups = _by_view(train)
+        features, labels, groups = by_view(train)
         callbacks = UntilValStops.of(self._settings, history, all_layers=False).in_order()
         known = {
             "validation_data": (val.features[:, 0], targets(val.labels)),
@@ -164,7 +164,7 @@ class HeadFitter:
         return self._compiled
 
 
-def _by_view(side: Vectors) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def by_view(side: Vectors) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Features [images * views, channels], with a label and a group for each."""
     views, channels = side.features.shape[1:]
     return side.features.reshape(-1, channels), np.repeat(side.labels, views), np.repeat(side.groups, views)

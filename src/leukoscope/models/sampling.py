@@ -33,6 +33,16 @@ def groups_alike(rng: np.random.Generator, labels: np.ndarray, groups: np.ndarra
 ORDERS = {"image": every_image_once, "group": groups_alike}
 
 
+def group_weights(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Each image's weight where groups of a class count alike: what `groups_alike` does on average. Their mean is 1."""
+    weights = np.empty(len(labels))
+    for label in np.unique(labels):
+        of_class = labels == label
+        _, group, sizes = np.unique(groups[of_class], return_inverse=True, return_counts=True)
+        weights[of_class] = of_class.sum() / (len(sizes) * sizes[group])
+    return weights
+
+
 def class_weights(row: ModelSettings, labels: np.ndarray) -> dict[int, float] | None:
     """Each class's weight in the training loss: n / (2 * its images) for `balanced`, None where all weigh 1."""
     if row.class_weight == "none":

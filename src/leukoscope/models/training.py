@@ -127,8 +127,12 @@ class Training:
         return finetune(self, sides, name, history)
 
     def _frozen(self, sides: pd.DataFrame, name: str, history: History) -> keras.Model:
-        head = build_head(self.row, self.data.vectors().shape[-1], name)
         train, val = self._vectors(sides, "train", 1 + self.row.views), self._vectors(sides, "val", 1)
+        if self.row.head == "kernel":
+            from leukoscope.models.kernel import fit_kernel_head
+
+            return fit_kernel_head(self.row, train, val, name, history)
+        head = build_head(self.row, self.data.vectors().shape[-1], name)
         self.heads.fit(head, self.settings.epochs, train, val, history)
         return head
 

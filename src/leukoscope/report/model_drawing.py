@@ -12,6 +12,7 @@ TITLES = {
     "Mean": "global average pooling",
     "MeanAndDeviation": "mean and deviation over the cell",
     "BatchNormalization": "batch normalization",
+    "Normalization": "standardisation",
     "Rescaling": "input scaling",
     "Flip": "red and blue swapped",
     "Dense": "dense",

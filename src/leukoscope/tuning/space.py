@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     Distributions = dict[str, CategoricalDistribution | FloatDistribution | IntDistribution]
 
 OF_THE_HIDDEN_LAYER = ("kernel_l2", "activity_l1", "bias_l1", "dropout", "width")
-SETTINGS_WITHOUT_EFFECT: dict[str, tuple[str, ...]] = {"regularized": (), "plain": OF_THE_HIDDEN_LAYER}
+OF_THE_KERNEL = ("svm_c", "svm_gamma")
+SETTINGS_WITHOUT_EFFECT: dict[str, tuple[str, ...]] = {
+    "regularized": OF_THE_KERNEL,
+    "plain": OF_THE_HIDDEN_LAYER + OF_THE_KERNEL,
+    "kernel": (*OF_THE_HIDDEN_LAYER, "learning_rate"),
+}
 # Table III and Table II; for what the study says nothing of (views), the row's own value stands.
 OF_THE_PAPER = ("kernel_l2", "activity_l1", "bias_l1", "dropout", "learning_rate", "pooling", "width", "class_weight")
 Values = dict[str, Any]
@@ -50,7 +55,8 @@ def distributions(params: Params, row: ModelSettings) -> Distributions:
         _refuse_what_the_setting_does_not_take(params, row, name)
     _refuse_lifted_backgrounds(params, row)
     if not found:
-        raise ConfigError(f"tune.space names nothing that a {row.head} head has: add learning_rate")
+        missing = "svm_c" if row.head == "kernel" else "learning_rate"
+        raise ConfigError(f"tune.space names nothing that a {row.head} head has: add {missing}")
     for name, value in paper_values(params, row, found).items():
         if not _tries(params.tune.space[name], value):
             raise ConfigError(
