@@ -21,6 +21,7 @@ TAPPED = {
     "colours": "both",
     "rotations": 4,
     "views": 0,
+    "head": "kernel",
 }
 NAMES = [f"{name}-{protocol}" for name in (*ROWS, "tapped", "both") for protocol in ("subject", "image")]
 
@@ -135,7 +136,7 @@ def test_the_champion_gives_the_numbers_that_evaluate_wrote(finished: Checkout, 
 def test_a_version_of_any_kind_gives_the_numbers_that_evaluate_wrote(
     name: str, finished: Checkout, tmp_path: Path
 ) -> None:
-    """Taps over the cell in several turns; and an ensemble, which is the mean of its members."""
+    """Taps over the cell in several turns under a kernel head; and an ensemble, which is the mean of its members."""
     code = f"""
 from pathlib import Path
 from leukoscope.packaging import log_version

@@ -274,6 +274,19 @@ def test_where_all_layers_train_hyperband_ends_a_poor_trial_between_epochs(check
         assert len(reported) < len(epochs)
 
 
+def test_a_kernel_head_is_searched_from_its_own_values(checkout: Checkout, tmp_path: Path) -> None:
+    models = {**checkout.params()["models"], ROW: {"backbone": "mobilenetv2", "head": "kernel", "svm_c": 1}}
+    ranges = {"svm_c": {"low": 0.1, "high": 100, "log": True}, "svm_gamma": {"low": 0.1, "high": 3, "log": True}}
+    tune = {**BRIEF, "space": {**SPACE, **ranges}}
+    searched = copy_of(checkout, tmp_path / "kernel", models=models, tune=tune)
+    searched.leukoscope("tune", ROW, "--trials", "4", "--workers", "1")
+    own, *others = trials(searched)
+    assert own.params == {"svm_c": 1, "svm_gamma": 0.5}
+    assert own.value > 0.6
+    assert [trial.state.name for trial in others] == ["COMPLETE"] * 3
+    assert all(set(trial.params) == set(ranges) for trial in others)
+
+
 def test_nested_studies_say_what_tuning_gains_on_unseen_groups(checkout: Checkout, tmp_path: Path) -> None:
     nested = copy_of(checkout, tmp_path / "nested", tune=BRIEF)
     said = nested.leukoscope("tune", ROW, "--trials", "4", "--nested").stdout
