@@ -49,7 +49,7 @@ def fit_kernel_head(row: ModelSettings, train: Vectors, val: Vectors, name: str,
 def fit_machine(row: ModelSettings, points: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> SVC:
     """The machine on `points` [n, features], with the row's penalty and weights. Its kernel comes of `kernel`.
 
-    Ready kernel values take a fraction of the time of libsvm's own: 8 bytes for each pair of points.
+    Kernel values take 8 bytes for each pair of points, so memory grows with the square of images and views.
     """
     from sklearn.svm import SVC
 
