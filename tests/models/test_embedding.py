@@ -59,6 +59,7 @@ def test_features_are_kerass_own(few: pd.DataFrame, packed: np.ndarray, store: P
     for pooling, reduce in {"max": np.max, "avg": np.mean}.items():
         features = embedded({**ROW, "pooling": pooling}, few, packed, store, tmp_path / pooling)
         assert features.shape == (21, 3, 1280)
+        assert read_features(tmp_path / pooling)[1]["maps"] == [1280]
         for image in (0, 7, 20):
             pictures = [packed[image], *(apply_draw(packed[image], view) for view in draws[2 * image : 2 * image + 2])]
             expected = reduce(model.predict(np.stack(pictures).astype(np.float32), verbose=0), axis=(1, 2))

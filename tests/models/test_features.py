@@ -22,6 +22,7 @@ from leukoscope.models.features import (
     inside_cell,
     normalized_colours,
     on_grid,
+    parts_of_columns,
     shares,
 )
 from leukoscope.models.heads import build_head
@@ -83,6 +84,19 @@ def test_vectors_are_the_moments_of_the_taps_maps_over_the_cell(cells: np.ndarra
     expected = np.stack(list(by_hand(cells, backbone)))
     np.testing.assert_allclose(vectors, expected, atol=1e-3)
     assert expected[:4].std(axis=0).max() > 0.1
+
+
+def test_each_part_of_the_columns_is_what_its_tap_gives_alone(cells: np.ndarray, backbone: keras.Model) -> None:
+    vectors = feature_model(backbone, ["cell"], "both").predict(cells, verbose=0)
+    maps = dict(zip(TAPS, backbone.outputs, strict=True))
+    parts = parts_of_columns(ROW.model_dump(), [one.shape[-1] for one in backbone.outputs])
+    assert [part.columns.stop for part in parts[:-1]] == [part.columns.start for part in parts[1:]]
+    assert (parts[0].columns.start, parts[-1].columns.stop, len(parts)) == (0, COLUMNS, 8)
+    for part in parts:
+        tap = keras.Model(backbone.input, maps[part.tap])
+        alone = feature_model(tap, ["cell"], part.colours).predict(cells, verbose=0)
+        half = {"mean": 0, "deviation": 1}[part.statistic]
+        np.testing.assert_allclose(vectors[:, part.columns], np.split(alone, 2, axis=1)[half], rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize(("pooling", "reduce"), [("avg", np.mean), ("max", np.max)])

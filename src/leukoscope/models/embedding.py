@@ -16,7 +16,7 @@ import pandas as pd
 from leukoscope.atomic import new_folder, write_json
 from leukoscope.data.augment import Draw, draws_of
 from leukoscope.models.backbones import backbone, weights_identity
-from leukoscope.models.engine import PooledFeatures, converted_backbone, converted_layers
+from leukoscope.models.engine import PooledFeatures, converted_backbone, converted_layers, map_channels
 from leukoscope.models.feature_store import FeatureStore, pass_name, vector_key
 from leukoscope.models.features import poolings_beside
 from leukoscope.models.mapped import mapped
@@ -55,8 +55,8 @@ def embed(
         features = np.lib.format.open_memmap(part / FEATURES_FILE, "w+", np.float32, shape)
         computed.read_into(features.reshape(-1, channels))
         features.flush()
-        layers = converted_layers(computed.converted)
-        write_json(part / ABOUT_FILE, {**_about(row), "channels": channels, "layers": layers})
+        layers, maps = converted_layers(computed.converted), map_channels(computed.converted)
+        write_json(part / ABOUT_FILE, {**_about(row), "channels": channels, "maps": maps, "layers": layers})
 
 
 def pooled_features(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 BATCH = 8
 LAYERS_FILE = "layers.json"
+MAPS_FILE = "maps.json"
 _EXPORT_SAVED = (
     "import sys, keras; saved, path = sys.argv[1:]; "
     "keras.saving.load_model(saved, safe_mode=True).export(path, format='openvino', verbose=False)"
@@ -46,15 +47,16 @@ def converted_backbone(
     """The backbone with its poolings joined, as OpenVINO's IR in `folder`, converted when it is not there yet.
 
     It maps pixels [n, size, size, 3] to the vectors of all `poolings_beside` this one: the average-pooled vector, then
-    the max-pooled one. Beside it lies what the backbone consists of, for `converted_layers`.
+    the max-pooled one. Beside it lies what the backbone consists of, for `converted_layers` and `map_channels`.
     """
     target = folder / "backbone.xml"
-    if target.exists() and (folder / LAYERS_FILE).exists():
+    if all(path.exists() for path in (target, folder / LAYERS_FILE, folder / MAPS_FILE)):
         return target
     model = build_backbone(name, weights, frame, size, taps)
     with new_folder(folder) as part:
         export(feature_model(model, poolings_beside(pooling), colours), part / "backbone.xml")
         write_json(part / LAYERS_FILE, describe(model))
+        write_json(part / MAPS_FILE, [int(one.shape[-1]) for one in model.outputs])
     return target
 
 
@@ -62,6 +64,12 @@ def converted_layers(converted: Path) -> list[LayerFacts]:
     """The backbone's layers, from its scaling to its last feature map, of what `converted_backbone` returned."""
     layers: list[LayerFacts] = json.loads(converted.with_name(LAYERS_FILE).read_text())
     return layers
+
+
+def map_channels(converted: Path) -> list[int]:
+    """The channels of each tap's map, or of the last map, of what `converted_backbone` returned."""
+    channels: list[int] = json.loads(converted.with_name(MAPS_FILE).read_text())
+    return channels
 
 
 def export(model: keras.Model, path: Path) -> None:

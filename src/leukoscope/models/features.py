@@ -8,8 +8,8 @@ lossless files; around a JPEG it would take the rings for cell, and after an aug
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,11 +21,38 @@ if TYPE_CHECKING:
     MapsOf = Callable[[keras.KerasTensor], Sequence[keras.KerasTensor]]
 
 WHOLE_MAP = {"avg": "mean", "max": "max"}
-CELL = "cell"
+STATISTICS = {"avg": ("mean",), "max": ("maximum",), "cell": ("mean", "deviation")}  # of each channel, by pooling
+COLOURS = {"raw": ("raw",), "normalized": ("normalized",), "both": ("raw", "normalized")}  # the pictures of a setting
+LAST_MAP = "last map"  # of a row without taps
 # Normalized colours: about the mean over C-NMC's cells of the mean and of the deviation of R, G, B in a cell.
 TARGET_MEAN = (105.0, 65.0, 115.0)
 TARGET_DEVIATION = (35.0, 35.0, 30.0)
 SMALLEST_VARIANCE = 1e-7  # under each root: its slope at 0 would be infinite
+
+
+class Part(NamedTuple):
+    """Neighbouring columns of a row's vectors and where they come from: which statistic of which tap's channels."""
+
+    columns: slice
+    backbone: str
+    tap: str
+    colours: str
+    statistic: str
+
+
+def parts_of_columns(row: Mapping[str, Any], channels: Sequence[int]) -> list[Part]:
+    """The parts of a row's vectors in the order of their columns, which is that of `vectors` with one pooling.
+
+    `row` has its backbone, taps, pooling and colours, `channels` are those of each tap's map, or of the last map.
+    """
+    parts: list[Part] = []
+    start = 0
+    for colours in COLOURS[row["colours"]]:
+        for tap, width in zip(row["taps"] or [LAST_MAP], channels, strict=True):
+            for statistic in STATISTICS[row["pooling"]]:
+                parts.append(Part(slice(start, start + width), row["backbone"], tap, colours, statistic))
+                start += width
+    return parts
 
 
 def poolings_beside(pooling: str) -> tuple[str, ...]:
@@ -56,7 +83,7 @@ def vectors(pixels: keras.KerasTensor, maps: MapsOf, poolings: Sequence[str], co
     from keras import ops
 
     inside = inside_cell(pixels)
-    found = [one for picture in COLOURS[colours](pixels, inside) for one in maps(picture)]
+    found = [one for shown in COLOURS[colours] for one in maps(PICTURES[shown](pixels, inside))]
     pooled = [
         pool(one, pooling) if pooling in WHOLE_MAP else pool_cell(one, inside) for pooling in poolings for one in found
     ]
@@ -130,9 +157,8 @@ def _moments(values: keras.KerasTensor, weights: keras.KerasTensor) -> tuple[ker
     return mean, variance
 
 
-# From pixels and what is inside the cell to the pictures that a backbone is shown.
-COLOURS: dict[str, Callable[[keras.KerasTensor, keras.KerasTensor], list[keras.KerasTensor]]] = {
-    "raw": lambda pixels, inside: [pixels],
-    "normalized": lambda pixels, inside: [normalized_colours(pixels, inside)],
-    "both": lambda pixels, inside: [pixels, normalized_colours(pixels, inside)],
+# What a backbone is shown, from pixels and what is inside the cell.
+PICTURES: dict[str, Callable[[keras.KerasTensor, keras.KerasTensor], keras.KerasTensor]] = {
+    "raw": lambda pixels, inside: pixels,
+    "normalized": normalized_colours,
 }
