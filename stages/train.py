@@ -33,7 +33,7 @@ def run(name: str, protocol: str) -> None:
             history += trained.history
             sides = validation[validation["fold"] == trained.fold]
             predictions.append(saved_folds.fold_predictions(folder, inputs, sides))
-            layers = whole_row(inputs.features.get("layers"), inputs.row, trained.model)
+            layers = whole_row(inputs.features.get("layers"), trained.model)
         saved_folds.write_history(history, folder)
         decided = decide(pd.concat(predictions), params.threshold, params.evaluate)
         identity = saved_folds.write_decision(inputs, decided, weights, layers, folder)

@@ -61,7 +61,7 @@ def test_every_mistake_is_named_in_one_message(tmp_path: Path) -> None:
         ("models: {a: , b: }\nensembles: {a: {members: [a, b]}}", "'a' is a row of models already"),
         ("models: {a: , b: }\nensembles: {a-b: {members: [a, b]}}", "'a-b' cannot name a row or an ensemble"),
         ("models: {a: , b: }\nensembles: {both: {members: [a, b], weights: [1, 2]}}", "both.weights: unknown key"),
-        ("models: {a: {backbone: vgg16, taps: [b, c, b]}}", "models.a.taps: a layer is named twice"),
+        ("models: {a: {backbone: vgg16, taps: [b, c, b]}}", "models.a.taps: b is named twice"),
         ("models: {a: {backbone: vgg16, mode: finetune, pooling: cell}}", "models.a: mode finetune takes no taps"),
         (
             "models: {a: {backbone: vgg16, mode: finetune, head: kernel}}",

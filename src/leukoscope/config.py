@@ -169,6 +169,7 @@ TUNABLE = (
     "learning_rate",
     "svm_c",
     "svm_gamma",
+    "statistics_share",
     "pooling",
     "width",
     "views",
@@ -277,7 +278,7 @@ def lifted_background(row: ModelSettings, augment: Augment) -> str | None:
     if augment.channel_shift <= BACKGROUND:
         return None
     return (
-        f"pooling cell and normalized colours take what is brighter than {BACKGROUND} for the cell, and "
+        f"pooling cell, normalized colours and statistics take what is brighter than {BACKGROUND} for the cell, and "
         f"augment.channel_shift {augment.channel_shift:g} lifts the background of its views above that: "
         "set augment.keep_black: true, or views: 0"
     )

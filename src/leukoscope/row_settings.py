@@ -47,6 +47,12 @@ class ModelSettings(Section):
     colours: Literal["raw", "normalized", "both"] = Field(
         default="raw", description="normalized: each channel's mean and deviation over the cell moved to fixed ones"
     )
+    statistics: tuple[Literal["area", "shape", "colour"], ...] = Field(
+        default=(), description="of the cell, as further columns beside the backbone's"
+    )
+    statistics_share: float = Field(
+        default=0.2, gt=0, lt=1, description="of the squared distance of two images that the statistics make up"
+    )
     head: Literal["regularized", "plain", "kernel"] = "regularized"
     width: int = Field(default=256, ge=1, description="units of the regularized head's hidden layer")
     kernel_l2: NotNegative = 0.016
@@ -70,17 +76,21 @@ class ModelSettings(Section):
         default=None, exclude=True, description="where values come from: the same values make the same model"
     )
 
-    @field_validator("taps")
+    @field_validator("taps", "statistics")
     @classmethod
-    def _each_layer_once(cls, taps: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(taps)) < len(taps):
-            raise ValueError("a layer is named twice")
-        return taps
+    def _each_once(cls, named: tuple[str, ...]) -> tuple[str, ...]:
+        twice = [name for name in named if named.count(name) > 1]
+        if twice:
+            raise ValueError(f"{twice[0]} is named twice")
+        return named
 
     @model_validator(mode="after")
     def _finetuning_as_the_study_does(self) -> ModelSettings:
-        if self.mode == "finetune" and (self.taps or self.pooling == "cell" or self.colours != "raw"):
-            raise ValueError("mode finetune takes no taps, no pooling cell and raw colours alone: use mode frozen")
+        beyond_the_study = self.taps or self.pooling == "cell" or self.colours != "raw" or self.statistics
+        if self.mode == "finetune" and beyond_the_study:
+            raise ValueError(
+                "mode finetune takes no taps, no pooling cell, no statistics and raw colours alone: use mode frozen"
+            )
         if self.mode == "finetune" and self.head == "kernel":
             raise ValueError("mode finetune takes no kernel head, which has no gradient to train by: use mode frozen")
         return self
@@ -88,4 +98,4 @@ class ModelSettings(Section):
     @property
     def looks_for_the_cell(self) -> bool:
         """Whether its features depend on where the cell is, which augmented views must not blur."""
-        return self.pooling == "cell" or self.colours != "raw"
+        return self.pooling == "cell" or self.colours != "raw" or bool(self.statistics)

@@ -1,14 +1,18 @@
 """What decision.json says a model consists of."""
 
+from pathlib import Path
 from typing import Literal
 
 import keras
 import pytest
 
+from leukoscope.atomic import write_json
 from leukoscope.config import ModelSettings
 from leukoscope.models.architecture import describe, parameters, whole_row
 from leukoscope.models.assembly import trainable_model
+from leukoscope.models.engine import LAYERS_FILE
 from leukoscope.models.heads import build_head
+from leukoscope.models.passes import BackbonePass
 
 ROW = ModelSettings(backbone="mobilenetv2", size=32, width=16)
 
@@ -45,12 +49,13 @@ def test_every_weight_is_counted_once_and_those_that_train_apart(backbone: keras
 
 @pytest.mark.parametrize("pooling", ["max", "avg"])
 def test_a_frozen_row_consists_of_the_same_layers_and_trains_its_head_alone(
-    backbone: keras.Model, pooling: Literal["max", "avg"]
+    backbone: keras.Model, pooling: Literal["max", "avg"], tmp_path: Path
 ) -> None:
     head = build_head(ROW, 8)
     row = ROW.model_copy(update={"pooling": pooling})
-    frozen = whole_row(describe(backbone), row, head)
-    finetuned = whole_row(None, row, trainable_model(backbone, head, pooling, "fold_0"))
+    write_json(tmp_path / LAYERS_FILE, describe(backbone))
+    frozen = whole_row(BackbonePass(row).layers(tmp_path / "backbone.xml", 8), head)
+    finetuned = whole_row(None, trainable_model(backbone, head, pooling, "fold_0"))
     assert [(layer["kind"], layer["output"], layer["parameters"]) for layer in frozen] == [
         (layer["kind"], layer["output"], layer["parameters"]) for layer in finetuned
     ]

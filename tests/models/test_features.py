@@ -19,13 +19,11 @@ from leukoscope.models.features import (
     TARGET_DEVIATION,
     TARGET_MEAN,
     feature_model,
-    inside_cell,
     normalized_colours,
-    on_grid,
     parts_of_columns,
-    shares,
 )
 from leukoscope.models.heads import build_head
+from leukoscope.models.inside_cell import inside_cell, on_grid, shares
 from leukoscope.models.scoring import Scorer, export_scoring
 from leukoscope.models.training import TrainingData, predict
 from leukoscope.models.views import seen, turns_of

@@ -94,7 +94,7 @@ def test_views_and_poolings_of_one_space_fit_each_other() -> None:
     params = make_params(space)
     assert list(distributions(params, params.row("row"))) == ["pooling", "views"]
     shifted = params.model_copy(update={"augment": Augment(channel_shift=30)})
-    with pytest.raises(ConfigError, match=r"tune\.space: with 2 views pooling cell .* set augment\.keep_black"):
+    with pytest.raises(ConfigError, match=r"tune\.space: with 2 views pooling cell, .* set augment\.keep_black"):
         distributions(shifted, shifted.row("row"))
     black = params.model_copy(update={"augment": Augment(channel_shift=30, keep_black=True)})
     assert list(distributions(black, black.row("row"))) == ["pooling", "views"]

@@ -13,7 +13,9 @@ from leukoscope.atomic import new_folder, write_json
 from leukoscope.config import ModelSettings, Params
 
 PICTURES_FILE = "pictures.json"
-EMBEDDING_SETTINGS = ("backbone", "weights", "frame", "size", "taps", "views", "rotations", "pooling", "colours")
+EMBEDDING_SETTINGS = (
+    "backbone", "weights", "frame", "size", "taps", "views", "rotations", "pooling", "colours", "statistics",
+)  # fmt: skip
 
 
 class Pictures(TypedDict):

@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from leukoscope.config import ModelSettings
-
 if TYPE_CHECKING:
     import keras
 
@@ -47,26 +45,18 @@ def describe(model: keras.Model) -> list[LayerFacts]:
     return facts
 
 
-def whole_row(backbone: Sequence[LayerFacts] | None, row: ModelSettings, trained: keras.Model) -> list[LayerFacts]:
+def unweighted(kind: str, name: str, columns: int, detail: str = "") -> LayerFacts:
+    """A layer without weights that gives `columns` numbers."""
+    return LayerFacts(kind=kind, name=name, layers=1, output=[columns], parameters=0, trainable=0, detail=detail)
+
+
+def whole_row(features: Sequence[LayerFacts] | None, trained: keras.Model) -> list[LayerFacts]:
     """From scaled pixels to two sigmoids: what one fold's model consists of.
 
-    `trained` is what training saved: the whole model (then `backbone` is None), or a head on the pooled features of
-    the frozen `backbone`, none of whose weights were trained.
+    `trained` is what training saved: the whole model (then `features` is None), or a head on the frozen features that
+    the layers `features` give.
     """
-    if backbone is None:
-        return describe(trained)
-    frozen: list[LayerFacts] = [{**layer, "trainable": 0} for layer in backbone]
-    colours = [f"colours {row.colours}"] if row.colours != "raw" else []
-    pooled = LayerFacts(
-        kind=POOLED_BY[row.pooling],
-        name=row.pooling,
-        layers=1,
-        output=[trained.input.shape[-1]],
-        parameters=0,
-        trainable=0,
-        detail=", ".join([*row.taps, *colours]),
-    )
-    return [*frozen, pooled, *describe(trained)]
+    return [*(features or []), *describe(trained)]
 
 
 def parameters(layers: Sequence[LayerFacts]) -> dict[str, int]:

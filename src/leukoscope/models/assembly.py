@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from leukoscope.config import ModelSettings
 from leukoscope.models.backbones import build_backbone
+from leukoscope.models.cell_statistics import statistics
 from leukoscope.models.features import maps_of, pool, vectors
 from leukoscope.models.heads import probability
 from leukoscope.models.views import turned_in_a_model, turns_of
@@ -73,14 +74,20 @@ def joined_model(members: Mapping[str, tuple[ModelSettings, Sequence[keras.Model
     def features(network: keras.Model, pictures: keras.KerasTensor, pooling: str, colours: str) -> keras.KerasTensor:
         return vectors(pictures, partial(maps, network), (pooling,), colours)
 
+    def columns(row: ModelSettings, pictures: keras.KerasTensor) -> keras.KerasTensor:
+        network = backbone(row.backbone, row.weights, row.frame, row.size, row.taps)
+        of_backbone = features(network, pictures, row.pooling, row.colours)
+        if not row.statistics:
+            return of_backbone
+        return keras.ops.concatenate([of_backbone, measured(pictures, row.statistics, row.frame)], axis=-1)
+
     branch = count()
-    maps = cache(maps_of)
+    maps, measured = cache(maps_of), cache(statistics)
     means = []
     for name, (row, folds) in members.items():
         inputs = framed(row.frame, row.size, row.rotations)
         if row.mode == "frozen":
-            network = backbone(row.backbone, row.weights, row.frame, row.size, row.taps)
-            inputs = features(network, inputs, row.pooling, row.colours)
+            inputs = columns(row, inputs)
         of_folds = _mean([probability(_named(fold, f"{name}_{fold.name}")(inputs)) for fold in folds])
         means.append(_mean_of_turns(of_folds, row.rotations))
     return keras.Model(picture, _mean(means), name="leukoscope")

@@ -1,4 +1,4 @@
-"""Frozen features: one pass of a row's backbone over every image and its augmented views, knowing no split."""
+"""Frozen features: a row's passes over every image and its augmented views, knowing no split."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ import pandas as pd
 
 from leukoscope.atomic import new_folder, write_json
 from leukoscope.data.augment import Draw, draws_of
+from leukoscope.models.architecture import LayerFacts, unweighted
 from leukoscope.models.backbones import backbone, weights_identity
-from leukoscope.models.engine import PooledFeatures, converted_backbone, converted_layers, map_channels
+from leukoscope.models.engine import PooledFeatures
 from leukoscope.models.feature_store import FeatureStore, pass_name, vector_key
-from leukoscope.models.features import poolings_beside
 from leukoscope.models.mapped import mapped
+from leukoscope.models.passes import Pass, passes_of
 from leukoscope.models.views import View, seen, turns_of
 from leukoscope.models.weights import weights_kind
 from leukoscope.progress import progress
+from leukoscope.row_settings import ModelSettings
 
 FEATURES_FILE = "features.npy"
 ABOUT_FILE = "features.json"
@@ -38,25 +40,25 @@ def embed(
     store: Path,
     folder: Path,
 ) -> None:
-    """Write a row's pooled features and what to know of them, replacing `folder`.
+    """Write a row's features and what to know of them, replacing `folder`.
 
     features.npy is float32 [images, views, channels]: view 0 is the image as it is, then come the row's augmented views
-    and the turns beside the image itself. `row` is the row's entry in data/plan, `packed` [images, size, size, 3] is in
-    the order of `images`, and `draws` holds each image's views 1 to K in the same order. Vectors that `store` remembers
-    are not computed again.
+    and the turns beside the image itself; channels are those of the row's passes, joined. `row` is the row's entry in
+    data/plan, `packed` [images, size, size, 3] is in the order of `images`, and `draws` holds each image's views 1 to K
+    in the same order. Vectors that `store` remembers are not computed again.
     """
     turns = turns_of(row["rotations"])[1:]
     of_images = enumerate(_draws(images, draws, row["views"]))
     shown = [(image, view) for image, own in of_images for view in (None, *own, *turns)]
-    computed = _computed(row, images["sha256"].to_numpy(), packed, shown, keep_black, store)
+    computed = _computed(ModelSettings(**row), images["sha256"].to_numpy(), packed, shown, keep_black, store)
     channels = computed.width
     with new_folder(folder) as part:
         shape = (len(images), 1 + row["views"] + len(turns), channels)
         features = np.lib.format.open_memmap(part / FEATURES_FILE, "w+", np.float32, shape)
         computed.read_into(features.reshape(-1, channels))
         features.flush()
-        layers, maps = converted_layers(computed.converted), map_channels(computed.converted)
-        write_json(part / ABOUT_FILE, {**_about(row), "channels": channels, "maps": maps, "layers": layers})
+        about = {**_about(row), "channels": channels, "maps": computed.maps, "layers": computed.layers}
+        write_json(part / ABOUT_FILE, about)
 
 
 def pooled_features(
@@ -74,7 +76,7 @@ def pooled_features(
     `positions` beside itself. `store` is the memory that `embed` has.
     """
     shown = [(image, view) for image, own in zip(positions, views, strict=True) for view in (None, *own)]
-    computed = _computed(row, sha256, packed, shown, keep_black, store)
+    computed = _computed(ModelSettings(**row), sha256, packed, shown, keep_black, store)
     features = mapped((len(computed.keys), computed.width), store / "scratch")
     computed.read_into(features)
     return features.reshape(len(positions), -1, computed.width)
@@ -82,65 +84,82 @@ def pooled_features(
 
 @dataclass(frozen=True)
 class _Computed:
-    """The memory of a pass that lacks nothing, the keys of what was shown, the pooling, and the converted backbone."""
+    """A pass that was run: its converted model, and a memory that lacks nothing."""
 
-    vectors: FeatureStore
-    keys: list[bytes]
-    pooling: str
+    source: Pass
     converted: Path
+    vectors: FeatureStore
+
+    @property
+    def columns(self) -> slice:
+        return self.source.columns(self.vectors.width)
 
     @property
     def width(self) -> int:
-        """Columns of the row's own pooling, of those that the pass holds."""
-        return self.vectors.width // len(poolings_beside(self.pooling))
+        return self.columns.stop - self.columns.start
+
+    @property
+    def layers(self) -> list[LayerFacts]:
+        return self.source.layers(self.converted, self.width)
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """The passes of a row side by side, and the keys of what was shown."""
+
+    passes: list[_Computed]
+    keys: list[bytes]
+
+    @property
+    def width(self) -> int:
+        """Columns of the row's features."""
+        return sum(one.width for one in self.passes)
+
+    @property
+    def maps(self) -> list[int]:
+        """Channels of each map that the passes pool, as `features.parts_of_columns` takes them."""
+        return [channels for one in self.passes for channels in one.source.maps(one.converted)]
+
+    @property
+    def layers(self) -> list[LayerFacts]:
+        """What gives the features."""
+        joined = [unweighted("Concatenate", "joined", self.width)] if len(self.passes) > 1 else []
+        return [*(layer for one in self.passes for layer in one.layers), *joined]
 
     def read_into(self, features: np.ndarray) -> None:
-        """Fill `features` [keys, width] with the vectors of the row's pooling."""
-        first = poolings_beside(self.pooling).index(self.pooling) * self.width
-        self.vectors.read_into(features, self.keys, slice(first, first + self.width))
+        """Fill `features` [keys, width]."""
+        first = 0
+        for one in self.passes:
+            one.vectors.read_into(features[:, first : first + one.width], self.keys, one.columns)
+            first += one.width
 
 
 def _computed(
-    row: Mapping[str, Any],
+    row: ModelSettings,
     sha256: np.ndarray,
     packed: np.ndarray,
     shown: Sequence[tuple[int, View]],
     keep_black: bool,
     store: Path,
-) -> _Computed:
-    backbone(row["backbone"])
-    identity = weights_identity(row["backbone"], row["weights"], row["size"])
-    kind = {"weights": identity, "frame": row["frame"], "size": row["size"], **_beyond_the_last_map(row)}
-    passes = store / "features" / pass_name(kind)
-    vectors = FeatureStore(passes / "vectors")
+) -> _Joined:
     keys = [vector_key(sha256[image], view, keep_black) for image, view in shown]
+
+    def picture(position: int) -> np.ndarray:
+        image, view = shown[position]
+        return seen(packed[image], view, keep_black=keep_black)
+
+    return _Joined([_run(one, row.size, keys, picture, store) for one in passes_of(row)], keys)
+
+
+def _run(source: Pass, size: int, keys: list[bytes], picture: Callable[[int], np.ndarray], store: Path) -> _Computed:
+    """Run the pictures through a pass whose vectors its memory lacks."""
+    folder = store / "features" / pass_name(source.kind)
+    vectors = FeatureStore(folder / "vectors")
     missing = _first_of_each(keys, vectors)
-    converted = converted_backbone(
-        row["backbone"],
-        row["weights"],
-        row["frame"],
-        row["size"],
-        passes / "ir",
-        taps=row["taps"],
-        pooling=row["pooling"],
-        colours=row["colours"],
-    )
+    converted = source.converted(folder / "ir")
     if missing:
-        engine = PooledFeatures(converted, row["size"])
-
-        def picture(position: int) -> np.ndarray:
-            image, view = shown[position]
-            return seen(packed[image], view, keep_black=keep_black)
-
-        _compute(engine, vectors, missing, keys, picture)
-    return _Computed(vectors, keys, row["pooling"], converted)
-
-
-def _beyond_the_last_map(row: Mapping[str, Any]) -> dict[str, Any]:
-    """What a pass of a row is named by besides, where it is not the last map of the picture as it is."""
-    names = {"taps": list(row["taps"]), "poolings": poolings_beside(row["pooling"]), "colours": row["colours"]}
-    usual = {"taps": [], "poolings": poolings_beside("max"), "colours": "raw"}
-    return {name: value for name, value in names.items() if value != usual[name]}
+        _compute(PooledFeatures(converted, size), vectors, missing, keys, picture)
+    return _Computed(source, converted, vectors)
 
 
 def _draws(images: pd.DataFrame, draws: pd.DataFrame, count: int) -> list[list[Draw]]:

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leukoscope.atomic import new_folder, write_json
+from leukoscope.models import load_keras
 from leukoscope.models.architecture import LayerFacts, describe
 from leukoscope.models.backbones import build_backbone
+from leukoscope.models.cell_statistics import statistics_model
 from leukoscope.models.features import feature_model, poolings_beside
 
 if TYPE_CHECKING:
@@ -54,9 +56,22 @@ def converted_backbone(
         return target
     model = build_backbone(name, weights, frame, size, taps)
     with new_folder(folder) as part:
-        export(feature_model(model, poolings_beside(pooling), colours), part / "backbone.xml")
+        export(feature_model(model, poolings_beside(pooling), colours), part / target.name)
         write_json(part / LAYERS_FILE, describe(model))
         write_json(part / MAPS_FILE, [int(one.shape[-1]) for one in model.outputs])
+    return target
+
+
+def converted_statistics(names: Sequence[str], frame: int, size: int, folder: Path) -> Path:
+    """The model of a cell's statistics `names`, as OpenVINO's IR in `folder`, converted when it is not there yet.
+
+    It maps framed pixels [n, size, size, 3] to `cell_statistics.statistics`.
+    """
+    target = folder / "statistics.xml"
+    if not target.exists():
+        load_keras()
+        with new_folder(folder) as part:
+            export(statistics_model(names, frame, size), part / target.name)
     return target
 
 

@@ -1,9 +1,6 @@
 """From framed pixels to a row's vectors: the colours that a backbone is shown, its taps, and how their maps are pooled.
 
 Stock layers and keras.ops nodes only, as in `models.assembly`, and none whose values depend on the batch.
-
-What is *inside* the cell is what data.cell calls so: brighter than its BACKGROUND in some channel. Above 0 would do for
-lossless files; around a JPEG it would take the rings for cell, and after an augmented channel shift the background.
 """
 
 from __future__ import annotations
@@ -13,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from leukoscope.data.cell import BACKGROUND
+from leukoscope.models.cell_statistics import MEASURES
+from leukoscope.models.inside_cell import inside_cell, moments, on_grid
 
 if TYPE_CHECKING:
     import keras
@@ -24,14 +22,19 @@ WHOLE_MAP = {"avg": "mean", "max": "max"}
 STATISTICS = {"avg": ("mean",), "max": ("maximum",), "cell": ("mean", "deviation")}  # of each channel, by pooling
 COLOURS = {"raw": ("raw",), "normalized": ("normalized",), "both": ("raw", "normalized")}  # the pictures of a setting
 LAST_MAP = "last map"  # of a row without taps
-# Normalized colours: about the mean over C-NMC's cells of the mean and of the deviation of R, G, B in a cell.
+NO_BACKBONE, PIXELS = "cell", "pixels"  # of statistics of the cell
+# Normalized colours: brighter than C-NMC's cells, whose channels have means of 69, 30 and 80, and of three times the
+# contrast (deviations of 11, 8.5 and 9.3 in a cell).
 TARGET_MEAN = (105.0, 65.0, 115.0)
 TARGET_DEVIATION = (35.0, 35.0, 30.0)
 SMALLEST_VARIANCE = 1e-7  # under each root: its slope at 0 would be infinite
 
 
 class Part(NamedTuple):
-    """Neighbouring columns of a row's vectors and where they come from: which statistic of which tap's channels."""
+    """Neighbouring columns of a row's vectors and where they come from: which statistic of which tap's channels.
+
+    Where no backbone is between, as with the area of the cell, `backbone` is NO_BACKBONE and `tap` PIXELS.
+    """
 
     columns: slice
     backbone: str
@@ -41,9 +44,10 @@ class Part(NamedTuple):
 
 
 def parts_of_columns(row: Mapping[str, Any], channels: Sequence[int]) -> list[Part]:
-    """The parts of a row's vectors in the order of their columns, which is that of `vectors` with one pooling.
+    """The parts of a row's vectors in the order of their columns: `vectors` with one pooling, then its statistics.
 
-    `row` has its backbone, taps, pooling and colours, `channels` are those of each tap's map, or of the last map.
+    `row` has its backbone, taps, pooling, colours and statistics, `channels` are those of each tap's map, or of the
+    last map.
     """
     parts: list[Part] = []
     start = 0
@@ -52,6 +56,10 @@ def parts_of_columns(row: Mapping[str, Any], channels: Sequence[int]) -> list[Pa
             for statistic in STATISTICS[row["pooling"]]:
                 parts.append(Part(slice(start, start + width), row["backbone"], tap, colours, statistic))
                 start += width
+    for name in row["statistics"]:
+        width = len(MEASURES[name].columns)
+        parts.append(Part(slice(start, start + width), NO_BACKBONE, PIXELS, "raw", name))
+        start += width
     return parts
 
 
@@ -105,56 +113,19 @@ def pool_cell(feature_map: keras.KerasTensor, inside: keras.KerasTensor) -> kera
     from keras import ops
 
     weights = on_grid(inside, feature_map.shape[1], feature_map.shape[2])
-    mean, variance = _moments(feature_map, weights)
-    moments = ops.concatenate([mean, ops.sqrt(variance + SMALLEST_VARIANCE)], axis=-1)
-    return ops.squeeze(moments, axis=(1, 2))
-
-
-def inside_cell(pixels: keras.KerasTensor) -> keras.KerasTensor:
-    """1.0 inside the cell and 0.0 on the background: [n, size, size, 1]."""
-    from keras import ops
-
-    return ops.cast(ops.max(pixels, axis=-1, keepdims=True) > BACKGROUND, "float32")
-
-
-def on_grid(inside: keras.KerasTensor, height: int, width: int) -> keras.KerasTensor:
-    """The mean of [n, size, size, 1] in each of `height` x `width` equal parts of the picture: [n, height, width, 1].
-
-    Backbones pad their maps at different sides, up to half a place of the last grid; equal parts turn with the picture.
-    """
-    from keras import ops
-
-    down, across = (shares(parts, size) for parts, size in zip((height, width), inside.shape[1:3], strict=True))
-    return ops.expand_dims(ops.matmul(ops.matmul(down, ops.squeeze(inside, axis=-1)), across.T), axis=-1)
-
-
-def shares(parts: int, size: int) -> np.ndarray:
-    """Float32 [parts, size]: which share of each of `parts` equal parts of a side is each of its `size` pixels."""
-    edges = np.linspace(0, size, parts + 1)[:, None]
-    pixels = np.arange(size)
-    overlap = np.minimum(edges[1:], pixels + 1) - np.maximum(edges[:-1], pixels)
-    return (np.maximum(overlap, 0) * parts / size).astype(np.float32)
+    mean, variance = moments(feature_map, weights)
+    both = ops.concatenate([mean, ops.sqrt(variance + SMALLEST_VARIANCE)], axis=-1)
+    return ops.squeeze(both, axis=(1, 2))
 
 
 def normalized_colours(pixels: keras.KerasTensor, inside: keras.KerasTensor) -> keras.KerasTensor:
     """Pixels whose channels have the target's mean and deviation over the cell (0..255), and a black background."""
     from keras import ops
 
-    mean, variance = _moments(pixels, inside)
+    mean, variance = moments(pixels, inside)
     standard = (pixels - mean) / ops.sqrt(variance + SMALLEST_VARIANCE)
     moved = standard * np.array(TARGET_DEVIATION, np.float32) + np.array(TARGET_MEAN, np.float32)
     return ops.clip(moved, 0.0, 255.0) * inside
-
-
-def _moments(values: keras.KerasTensor, weights: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """Weighted mean and variance [n, 1, 1, c] of [n, h, w, c]; 0 where no weight is above 0."""
-    from keras import ops
-
-    # The smallest share that a weight can have is larger than this floor.
-    total = ops.maximum(ops.sum(weights, axis=(1, 2), keepdims=True), 1e-6)
-    mean = ops.sum(values * weights, axis=(1, 2), keepdims=True) / total
-    variance = ops.sum(ops.square(values - mean) * weights, axis=(1, 2), keepdims=True) / total
-    return mean, variance
 
 
 # What a backbone is shown, from pixels and what is inside the cell.

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from leukoscope.config import ModelSettings
+from leukoscope.models.cell_statistics import column_weights
 
 if TYPE_CHECKING:
     import keras
@@ -21,7 +22,7 @@ def _regularized(features: keras.KerasTensor, row: ModelSettings) -> keras.Keras
     """
     from keras import layers, regularizers
 
-    x = layers.BatchNormalization(name="batch_norm", dtype="float32")(features)
+    x = _weighted(layers.BatchNormalization(name="batch_norm", dtype="float32")(features), row)
     x = layers.Dense(
         row.width,
         activation="relu",
@@ -35,7 +36,11 @@ def _regularized(features: keras.KerasTensor, row: ModelSettings) -> keras.Keras
 
 
 def _plain(features: keras.KerasTensor, row: ModelSettings) -> keras.KerasTensor:
-    return features
+    return _weighted(features, row)
+
+
+def _weighted(features: keras.KerasTensor, row: ModelSettings) -> keras.KerasTensor:
+    return features * column_weights(row, features.shape[-1]) if row.statistics else features
 
 
 HEADS: dict[str, Callable[[keras.KerasTensor, ModelSettings], keras.KerasTensor]] = {

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from leukoscope.config import ModelSettings
+from leukoscope.models.cell_statistics import column_weights
 from leukoscope.models.fitting import History, Vectors, by_view
 from leukoscope.models.sampling import class_weights, group_weights
 
@@ -59,18 +60,19 @@ def fit_machine(row: ModelSettings, points: np.ndarray, labels: np.ndarray, grou
 
 
 def scaled(features: np.ndarray, scaler: StandardScaler, row: ModelSettings) -> np.ndarray:
-    """Standardised float64 [n, features] times the root of gamma."""
+    """Standardised float64 [n, features], weighted, times the root of gamma."""
     standard: np.ndarray = scaler.transform(features.astype(np.float64))
-    standard *= np.sqrt(gamma(scaler, row))
+    standard *= column_weights(row, features.shape[-1]) * np.sqrt(gamma(scaler, row))
     return standard
 
 
 def gamma(scaler: StandardScaler, row: ModelSettings) -> float:
-    """The kernel's gamma: `svm_gamma` over the mean squared distance of two standardised training points.
+    """The kernel's gamma: `svm_gamma` over the mean squared distance of two standardised, weighted training points.
 
-    That is twice the sum of their variances: 1 for a column that varies, 0 for one that does not.
+    That is twice the sum of their variances: a column's squared weight where it varies, 0 where it does not.
     """
-    variance = float(np.sum(scaler.var_ / np.square(scaler.scale_)))
+    weights = column_weights(row, len(scaler.scale_))
+    variance = float(np.sum(np.square(weights) * scaler.var_ / np.square(scaler.scale_)))
     return row.svm_gamma / max(2 * variance, 1.0)
 
 
@@ -104,7 +106,8 @@ def as_layers(
     exponents = products(x) - ops.sum(ops.square(x), axis=-1, keepdims=True)
     head = keras.Model(inputs, sigmoids(decision(ops.exp(exponents))), name=name)
     standard.adapt_mean.assign(scaler.mean_)
-    standard.adapt_variance.assign(np.square(scaler.scale_) / gamma(scaler, row))
+    weights = column_weights(row, support.shape[1])
+    standard.adapt_variance.assign(np.square(scaler.scale_) / (np.square(weights) * gamma(scaler, row)))
     standard.finalize_state()
     products.set_weights([2 * support.T, -np.square(support).sum(axis=1)])
     decision.set_weights([machine.dual_coef_.T, machine.intercept_])

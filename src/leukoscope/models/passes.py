@@ -1,0 +1,121 @@
+"""The passes that a row's features are made of: one over its backbone, and one for its statistics of the cell.
+
+A pass is a model over framed pixels that every picture is run through once. Its vectors are remembered by what they
+depend on, so that rows share what they have in common. A row's columns are its passes' in the order of `passes_of`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from leukoscope.models.architecture import POOLED_BY, LayerFacts, unweighted
+from leukoscope.models.backbones import weights_identity
+from leukoscope.models.engine import converted_backbone, converted_layers, converted_statistics, map_channels
+from leukoscope.models.features import poolings_beside
+from leukoscope.row_settings import ModelSettings
+
+
+class Pass(Protocol):
+    """One model over all pictures."""
+
+    @property
+    def kind(self) -> dict[str, Any]:
+        """What its vectors depend on, beside the picture: the name of its memory."""
+
+    def converted(self, folder: Path) -> Path:
+        """The model as OpenVINO's IR in `folder`, converted when it is not there yet."""
+
+    def columns(self, width: int) -> slice:
+        """The columns that the row reads of the pass's vectors of `width` numbers."""
+
+    def layers(self, converted: Path, columns: int) -> list[LayerFacts]:
+        """What the model consists of, up to the row's `columns`."""
+
+    def maps(self, converted: Path) -> list[int]:
+        """The channels of each map that it pools."""
+
+
+@dataclass(frozen=True)
+class BackbonePass:
+    """The row's backbone; its memory holds all poolings that cost nothing beside the row's own."""
+
+    row: ModelSettings
+
+    @property
+    def kind(self) -> dict[str, Any]:
+        """The weights, the frame and the size, and what else is not the last map of the picture as it is."""
+        row = self.row
+        identity = weights_identity(row.backbone, row.weights, row.size)
+        poolings = poolings_beside(row.pooling)
+        names = {"taps": list(row.taps), "poolings": poolings, "colours": row.colours}
+        usual = {"taps": [], "poolings": poolings_beside("max"), "colours": "raw"}
+        unusual = {name: value for name, value in names.items() if value != usual[name]}
+        return {"weights": identity, "frame": row.frame, "size": row.size, **unusual}
+
+    def converted(self, folder: Path) -> Path:
+        """The backbone with its poolings."""
+        row = self.row
+        return converted_backbone(
+            row.backbone,
+            row.weights,
+            row.frame,
+            row.size,
+            folder,
+            taps=row.taps,
+            pooling=row.pooling,
+            colours=row.colours,
+        )
+
+    def columns(self, width: int) -> slice:
+        """Those of the row's pooling."""
+        poolings = poolings_beside(self.row.pooling)
+        own = width // len(poolings)
+        first = poolings.index(self.row.pooling) * own
+        return slice(first, first + own)
+
+    def layers(self, converted: Path, columns: int) -> list[LayerFacts]:
+        """The backbone's layers, none of whose weights train, and the pooling."""
+        row = self.row
+        colours = [f"colours {row.colours}"] if row.colours != "raw" else []
+        detail = ", ".join([*row.taps, *colours])
+        backbone: list[LayerFacts] = [{**layer, "trainable": 0} for layer in converted_layers(converted)]
+        return [*backbone, unweighted(POOLED_BY[row.pooling], row.pooling, columns, detail)]
+
+    def maps(self, converted: Path) -> list[int]:
+        """Those of each tap, or of the last map."""
+        return map_channels(converted)
+
+
+@dataclass(frozen=True)
+class StatisticsPass:
+    """The row's statistics of the cell."""
+
+    row: ModelSettings
+
+    @property
+    def kind(self) -> dict[str, Any]:
+        """The statistics, the frame and the size."""
+        return {"statistics": list(self.row.statistics), "frame": self.row.frame, "size": self.row.size}
+
+    def converted(self, folder: Path) -> Path:
+        """The statistics' model."""
+        return converted_statistics(self.row.statistics, self.row.frame, self.row.size, folder)
+
+    def columns(self, width: int) -> slice:
+        """All."""
+        return slice(0, width)
+
+    def layers(self, converted: Path, columns: int) -> list[LayerFacts]:
+        """One entry for all statistics."""
+        return [unweighted("Statistics", "statistics", columns, ", ".join(self.row.statistics))]
+
+    def maps(self, converted: Path) -> list[int]:
+        """None."""
+        return []
+
+
+def passes_of(row: ModelSettings) -> list[Pass]:
+    """The passes of a frozen row, in the order of its columns."""
+    return [BackbonePass(row), *([StatisticsPass(row)] if row.statistics else [])]
