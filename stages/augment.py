@@ -1,4 +1,4 @@
-"""Table II as data: every view's draw, and a picture of what the operations do."""
+"""Augmentation as data: every view's draw, and a picture of what the operations do."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def run() -> None:
         draw_table(images, settings, pictures["views"]).to_parquet(part, index=False)
     shown = images.iloc[0]
     framed = frame_and_resize(read_rgb(Path("data/raw/images") / shown["file"]), *pictures["packs"][0])
-    title = f"Table II's augmentation of {shown['image_id']}"
+    title = f"Augmentation of {shown['image_id']}"
     draw_preview(framed, shown["sha256"], settings, title, Path("data/augment/preview.png"))
 
 

@@ -79,7 +79,7 @@ class Split(Section):
 
 
 class Augment(Section):
-    """Table II: the arguments of Keras's ImageDataGenerator."""
+    """Table II: the arguments of Keras's ImageDataGenerator; and what a view may change of a cell's stain and grain."""
 
     seed: Seed = 7
     horizontal_flip: bool = True
@@ -91,6 +91,14 @@ class Augment(Section):
     zoom: float = Field(default=0.3, ge=0, lt=1, description="x and y factors are drawn from 1-zoom to 1+zoom")
     channel_shift: float = Field(default=10, ge=0, le=255, description="grey levels, one draw for all channels")
     keep_black: bool = Field(default=False, description="leave the black background out of the channel shift")
+    stain: float = Field(
+        default=0,
+        ge=0,
+        lt=1,
+        description="each stain's optical density is scaled by 1-stain to 1+stain, and shifted by up to that",
+    )
+    grain: float = Field(default=0, ge=0, le=2, description="deviation of the logarithm of the finest details' gains")
+    noise: float = Field(default=0, ge=0, le=64, description="grey levels: deviations are drawn from 0 to it")
 
 
 class Ensemble(Section):

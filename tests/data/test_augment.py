@@ -1,6 +1,7 @@
 """Table II as data: the meaning of Keras's own operations, and draws that depend on nothing but their seed."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -65,11 +66,20 @@ def plainly_applied(picture: np.ndarray, parameters: Draw) -> np.ndarray:
     return np.rint(np.clip(levels, warped.min(), warped.max())).astype(np.uint8)[warped]
 
 
-def test_no_operation_is_left_out_of_the_preview() -> None:
-    changed = set()
-    for parameters in single_operations(SETTINGS).values():
-        changed |= {name for name in Draw.__dataclass_fields__ if getattr(parameters, name) != getattr(Draw(), name)}
-    assert changed == set(Draw.__dataclass_fields__)
+def changed_by(settings: Augment) -> set[str]:
+    """The parameters that the preview's single operations change."""
+    return {
+        name
+        for parameters in single_operations(settings).values()
+        for name in Draw.__dataclass_fields__
+        if getattr(parameters, name) != getattr(Draw(), name)
+    }
+
+
+def test_no_operation_is_left_out_of_the_preview_and_none_that_is_off_is_in_it() -> None:
+    of_table_ii = set(list(Draw.__dataclass_fields__)[:9])
+    assert changed_by(SETTINGS) == of_table_ii
+    assert changed_by(Augment(stain=0.1, grain=0.3, noise=2)) == set(Draw.__dataclass_fields__)
 
 
 def test_draws_stay_within_table_ii() -> None:
@@ -105,9 +115,11 @@ def test_changing_one_range_leaves_the_other_draws_alone() -> None:
     assert replace(before, zoom_x=after.zoom_x, zoom_y=after.zoom_y) == after
 
 
-def test_the_table_gives_back_its_draws(images: pd.DataFrame) -> None:
-    table = draw_table(images, SETTINGS, 2)
-    assert draws_of(table)[3] == draw(SETTINGS, images["sha256"][1], 2)
+@pytest.mark.parametrize("settings", [SETTINGS, Augment(stain=0.1, grain=0.3, noise=2)])
+def test_the_table_gives_back_its_draws(settings: Augment, images: pd.DataFrame, tmp_path: Path) -> None:
+    draw_table(images, settings, 2).to_parquet(tmp_path / "draws.parquet", index=False)
+    read, drawn = draws_of(pd.read_parquet(tmp_path / "draws.parquet"))[3], draw(settings, images["sha256"][1], 2)
+    assert repr(read) == repr(drawn)  # to the letter: views are remembered by it
 
 
 def test_no_views_make_an_empty_table(images: pd.DataFrame) -> None:

@@ -172,13 +172,14 @@ def test_each_epoch_is_told_as_it_ends(data: TrainingData, split: pd.DataFrame) 
     }
 
 
-def test_epochs_of_pictures_differ_and_repeat_with_the_seed(images: pd.DataFrame) -> None:
+@pytest.mark.parametrize("augment", [Augment(), Augment(stain=0.1, grain=0.3, noise=2)])
+def test_epochs_of_pictures_differ_and_repeat_with_the_seed(augment: Augment, images: pd.DataFrame) -> None:
     data = pictures(images)
     positions = np.arange(30)
     targets = np.eye(2, dtype=np.float32)[data.labels[:30]]
 
     def first_batches() -> list[np.ndarray]:
-        read = AugmentedPictures(data.packed, data.sha256, Augment())
+        read = AugmentedPictures(data.packed, data.sha256, augment)
         batches = EpochBatches(read, positions, targets, batch_size=8)
         first = batches[0][0]
         batches.start_epoch(1)

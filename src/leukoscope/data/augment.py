@@ -4,6 +4,9 @@ The nine operations have the meaning of Keras's ImageDataGenerator: rotation, sh
 about the picture's centre (in that order), the border repeats, then one channel shift for all three channels clipped
 to the picture's own range, then the flips. Here the flips are folded into the affine map, so a picture is resampled
 once. A draw is seeded by (seed, the image's sha256, view): it knows no split and no neighbour.
+
+Beside Table II, and off unless asked for, a view may change the cell's stain and grain (`data.appearance`), between the
+warp and the channel shift.
 """
 
 from __future__ import annotations
@@ -18,11 +21,16 @@ import numpy as np
 import pandas as pd
 
 from leukoscope import config
+from leukoscope.data.appearance import change_appearance
 
 
 @dataclass(frozen=True)
 class Draw:
-    """One view's parameters. Shifts are shares of the side, angles are degrees, the channel shift is grey levels."""
+    """One view's parameters. Shifts are shares of the side, angles are degrees, the channel shift is grey levels.
+
+    What follows it is of `data.appearance`: factors and shifts of the stains' optical densities, gains of the fine and
+    the coarse band, and the noise's deviation in grey levels, with the seed of its pixels.
+    """
 
     flip_h: bool = False
     flip_v: bool = False
@@ -33,18 +41,47 @@ class Draw:
     zoom_x: float = 1.0
     zoom_y: float = 1.0
     channel_shift: float = 0.0
+    azure_scale: float = 1.0
+    azure_shift: float = 0.0
+    eosin_scale: float = 1.0
+    eosin_shift: float = 0.0
+    fine_red: float = 1.0
+    fine_green: float = 1.0
+    fine_blue: float = 1.0
+    coarse_red: float = 1.0
+    coarse_green: float = 1.0
+    coarse_blue: float = 1.0
+    noise: float = 0.0
+    noise_seed: int = 0
+
+    @property
+    def restains(self) -> bool:
+        """Whether it changes how much stain a cell took."""
+        return (self.azure_scale, self.azure_shift, self.eosin_scale, self.eosin_shift) != (1, 0, 1, 0)
+
+    @property
+    def regrains(self) -> bool:
+        """Whether it changes a cell's finest detail."""
+        fine, coarse = (
+            (self.fine_red, self.fine_green, self.fine_blue),
+            (self.coarse_red, self.coarse_green, self.coarse_blue),
+        )
+        return {*fine, *coarse} != {1}
 
 
 # With a number on one side, which OpenCV's type stubs do not know.
 _SATURATING: tuple[Callable[..., object], Callable[..., object]] = (cv2.add, cv2.subtract)
 DRAW_COLUMNS = tuple(Draw.__dataclass_fields__)
+FINE_GAINS = ("fine_red", "fine_green", "fine_blue")
+COARSE_GAINS = ("coarse_red", "coarse_green", "coarse_blue")
+CHANNELS_OF_GRAIN = 1 / 3  # how much of a gain's deviation a channel has for itself
 
 
 def draw(settings: config.Augment, sha256: str, view: int) -> Draw:
     """The draw of `view` (1, 2, ...) of the image with this hash."""
     rng = np.random.default_rng([settings.seed, int(sha256[:16], 16), view])
     # All nine numbers are always drawn, so that changing one range leaves the other draws as they were.
-    flip_h, flip_v, angle, shift_x, shift_y, shear, zoom_x, zoom_y, channel = rng.random(9)
+    flip_h, flip_v, angle, shift_x, shift_y, shear, zoom_x, zoom_y, channel = rng.random(9).tolist()
 
     def within(unit: float, reach: float) -> float:
         return (2 * unit - 1) * reach
@@ -59,7 +96,26 @@ def draw(settings: config.Augment, sha256: str, view: int) -> Draw:
         zoom_x=1 + within(zoom_x, settings.zoom),
         zoom_y=1 + within(zoom_y, settings.zoom),
         channel_shift=within(channel, settings.channel_shift),
+        **(_drawn_appearance(settings, rng) if settings.stain or settings.grain or settings.noise else {}),
     )
+
+
+def _drawn_appearance(settings: config.Augment, rng: np.random.Generator) -> dict[str, Any]:
+    """Each number is drawn whatever the ranges, as those of Table II are, and after them."""
+    scales_and_shifts, noise = rng.uniform(-settings.stain, settings.stain, 4), rng.uniform(0, settings.noise)
+    bands, channels = rng.standard_normal((2, 1)), rng.standard_normal((2, 3))
+    fine, coarse = np.exp(settings.grain * (bands + channels * CHANNELS_OF_GRAIN)).tolist()
+    azure_scale, azure_shift, eosin_scale, eosin_shift = scales_and_shifts.tolist()
+    return {
+        "azure_scale": 1 + azure_scale,
+        "azure_shift": azure_shift,
+        "eosin_scale": 1 + eosin_scale,
+        "eosin_shift": eosin_shift,
+        **dict(zip(FINE_GAINS, fine, strict=True)),
+        **dict(zip(COARSE_GAINS, coarse, strict=True)),
+        "noise": float(noise),
+        "noise_seed": int(rng.integers(2**31)) if settings.noise else 0,
+    }
 
 
 def draw_table(images: pd.DataFrame, settings: config.Augment, views: int) -> pd.DataFrame:
@@ -101,6 +157,7 @@ def apply_draw(picture: np.ndarray, parameters: Draw, *, keep_black: bool = Fals
     With `keep_black` the channel shift leaves pure-black pixels alone.
     """
     warped = _warped(picture, source_of_target(parameters, picture.shape[0]))
+    change_appearance(warped, parameters)
     shift = round(parameters.channel_shift)
     if not shift:
         return warped
@@ -149,7 +206,10 @@ def _shift_channels(picture: np.ndarray, shift: int) -> None:
 
 
 def single_operations(settings: config.Augment) -> dict[str, Draw]:
-    """Each operation of Table II alone, at the end of its range, by name: what the preview shows."""
+    """Each operation alone, at the end of its range, by name: what the preview shows.
+
+    Table II's are always there; what is beyond it, where it is on, with gains two deviations up.
+    """
     alone: dict[str, dict[str, Any]] = {
         "horizontal flip": {"flip_h": settings.horizontal_flip},
         "vertical flip": {"flip_v": settings.vertical_flip},
@@ -161,4 +221,13 @@ def single_operations(settings: config.Augment) -> dict[str, Draw]:
         "zoom y": {"zoom_y": 1 - settings.zoom},
         "channel shift": {"channel_shift": settings.channel_shift},
     }
+    stain, gain = settings.stain, math.exp(2 * settings.grain)
+    if stain:
+        alone["more azure"] = {"azure_scale": 1 + stain, "azure_shift": stain}
+        alone["more eosin"] = {"eosin_scale": 1 + stain, "eosin_shift": stain}
+    if settings.grain:
+        alone["fine grain"] = dict.fromkeys(FINE_GAINS, gain)
+        alone["coarse grain"] = dict.fromkeys(COARSE_GAINS, gain)
+    if settings.noise:
+        alone["noise"] = {"noise": settings.noise, "noise_seed": settings.seed}
     return {name: Draw(**change) for name, change in alone.items()}

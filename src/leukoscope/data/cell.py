@@ -45,7 +45,7 @@ def cell_in(lit: np.ndarray) -> Cell | None:
     """The same of a picture's `lit_part`."""
     if not lit.size:
         return None
-    foreground = cv2.bitwise_not(cv2.inRange(lit, *_BACKGROUND_RANGE))
+    foreground = cv2.bitwise_not(background(lit))
     outlines, _ = cv2.findContours(foreground, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     if not outlines:
         return None
@@ -60,6 +60,11 @@ def cell_in(lit: np.ndarray) -> Cell | None:
     red, green, blue, _ = cv2.mean(pixels, mask)
     pieces = int((areas >= SIZEABLE * areas.max()).sum())
     return Cell(pixels, mask, int(areas.max()), (red, green, blue), pieces)
+
+
+def background(picture: np.ndarray) -> np.ndarray:
+    """255 where no channel of a uint8 [h, w, 3] picture is above BACKGROUND, and 0 elsewhere: uint8 [h, w]."""
+    return cv2.inRange(picture, *_BACKGROUND_RANGE)
 
 
 def _box(bounds: Sequence[int] | np.ndarray) -> tuple[slice, slice]:

@@ -1,4 +1,4 @@
-"""A picture of Table II: each operation alone, and several views under all of them."""
+"""A picture of the augmentation: each operation that is on alone, and several views under all of them."""
 
 from __future__ import annotations
 

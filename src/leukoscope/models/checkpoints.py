@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from leukoscope.atomic import new_file
-from leukoscope.data import augment
+from leukoscope.data import appearance, augment
 from leukoscope.models.backbones import weights_identity
 from leukoscope.models.embedding import pictures_hash
 from leukoscope.models.fitting import History, UntilValStops
@@ -125,7 +125,7 @@ def training_key(training: Training) -> str:
         "libraries": [f"keras-{keras.version()}", f"{backend}-{importlib.import_module(backend).__version__}"],
     }
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    for source in [*sorted(Path(__file__).parent.glob("*.py")), Path(augment.__file__)]:
+    for source in [*sorted(Path(__file__).parent.glob("*.py")), Path(appearance.__file__), Path(augment.__file__)]:
         digest.update(source.read_bytes())
     for column in (data.image_ids, data.sha256, data.labels, data.groups):
         digest.update(json.dumps(column.tolist(), default=str).encode())
