@@ -12,6 +12,7 @@ from leukoscope.ensembles import fingerprint
 from leukoscope.evaluation.decision import refuse_seen_images
 from leukoscope.evaluation.result_folder import write_result
 from leukoscope.models import saved_folds
+from leukoscope.models.exchanged import exchanged_predictions
 from leukoscope.models.inputs import read_inputs
 
 
@@ -28,7 +29,8 @@ def run(name: str, protocol: str) -> None:
     )
     history = pd.read_csv(trained / saved_folds.HISTORY_FILE)
     results = Path("results") / f"{name}-{protocol}"
-    metrics = write_result(results, decision, predictions, inputs.images, params.evaluate, history)
+    exchanged = exchanged_predictions(trained, inputs, params.evaluate.seed)
+    metrics = write_result(results, decision, predictions, inputs.images, params.evaluate, history, exchanged)
     write_json(Path("data/evaluated") / protocol / f"{name}.json", fingerprint(trained, results))
     tracking.log_evaluation(decision, metrics, results)
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 FLUSH_SECONDS = 2
 PARENT = "mlflow.parentRunId"
 COMMIT = "mlflow.source.git.commit"
-MIRRORED = ("*.json", "*.csv", "figures/*")
+MIRRORED = ("*.json", "*.csv", "importance/*.csv", "figures/*")
 DIGEST_LENGTH = 36  # the most that MLflow keeps of a data set's digest; the tag data_hash has it whole
 
 
