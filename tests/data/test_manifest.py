@@ -53,6 +53,10 @@ def test_what_is_measured_is_what_plain_arithmetic_on_the_whole_picture_gives(tm
     assert row["black"] == (picture == 0).all(axis=2).mean()
     assert (row["cell_area"], row["cells"]) == (areas.max(), (areas >= SIZEABLE * areas.max()).sum())
     assert row["colour"] == pytest.approx(cell.mean(axis=0))
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(float)
+    fine = grey - ndimage.gaussian_filter(grey, 1, truncate=3)
+    inside = ndimage.binary_erosion(labels == 1 + areas.argmax(), np.ones((7, 7)))
+    assert row["grain"] == pytest.approx(fine[inside].std(), rel=1e-3)
 
 
 def test_the_cell_is_the_largest_piece_and_dirt_is_no_second_cell(tmp_path: Path) -> None:
@@ -71,7 +75,7 @@ def test_the_area_survives_jpeg(tmp_path: Path) -> None:
 
 def test_a_black_picture_has_no_cell(tmp_path: Path) -> None:
     row = measured(tmp_path, np.zeros((50, 50, 3), np.uint8))
-    assert (row["cell_area"], row["cells"], row["black"], row["phash"]) == (0, 0, 1, "0" * 16)
+    assert (row["cell_area"], row["cells"], row["grain"], row["black"], row["phash"]) == (0, 0, 0, 1, "0" * 16)
 
 
 def test_the_table_keeps_its_types_through_parquet(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from leukoscope.data.cell import cell_in, lit_part, perceptual_hash, portrait, share_of_black
+from leukoscope.data.cell import cell_in, grain, lit_part, perceptual_hash, portrait, share_of_black
 from leukoscope.data.reading import decode, read_bytes
 from leukoscope.errors import DataError
 from leukoscope.progress import progress
@@ -36,12 +36,14 @@ SCHEMA = pa.schema(
         "height": pa.int32(),
         "cell_area": pa.float64(),
         "colour": pa.list_(pa.float32(), 3),
+        "grain": pa.float32(),
         "black": pa.float32(),
         "cells": pa.int16(),
     }
 )
 """The columns of images.parquet. cell_area is in pixels at native scale, colour the mean R, G, B (0..255) of the cell,
-black the share of pixels that are exactly 0, cells the number of sizeable pieces (1 in a proper picture)."""
+grain the deviation of its finest texture in grey levels (`cell.grain`), black the share of pixels that are exactly 0,
+cells the number of sizeable pieces (1 in a proper picture)."""
 
 _BLOCK = 512  # images handed to the workers at a time, so that memory does not grow with the data set
 
@@ -95,7 +97,19 @@ def build_manifest(raw: Path) -> tuple[pd.DataFrame, list[BadImage]]:
             else:
                 measured.append({"file": row.file, **outcome})
             advance(1)
-    columns = ["file", "sha256", "phash", "width", "height", "cell_area", "colour", "black", "cells", "portrait"]
+    columns = [
+        "file",
+        "sha256",
+        "phash",
+        "width",
+        "height",
+        "cell_area",
+        "colour",
+        "grain",
+        "black",
+        "cells",
+        "portrait",
+    ]
     measures = pd.DataFrame(measured, columns=columns)
     images = index.merge(measures, on="file", validate="one_to_one")
     return images.sort_values(["image_id", "file"], ignore_index=True), bad
@@ -133,6 +147,7 @@ def _measure(path: Path) -> dict[str, Any] | str:
         "height": height,
         "cell_area": float(cell.area) if cell else 0.0,
         "colour": list(cell.colour) if cell else [0.0, 0.0, 0.0],
+        "grain": grain(cell),
         "black": share_of_black(lit, height * width),
         "cells": cell.pieces if cell else 0,
         "portrait": np.clip(np.rint(likeness), -127, 127).astype(np.int8),
