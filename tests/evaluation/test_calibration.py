@@ -5,7 +5,14 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
-from leukoscope.evaluation.calibration import platt, rescaled, slope_and_intercept
+from leukoscope.evaluation.bootstrap import Resamples
+from leukoscope.evaluation.calibration import (
+    log_odds,
+    platt,
+    rescaled,
+    slope_and_intercept,
+    slope_and_intercept_resamples,
+)
 from leukoscope.evaluation.predictions import labels_and_scores, side_of
 
 
@@ -73,3 +80,17 @@ def test_classes_that_do_not_overlap_have_no_slope(p):
 
 def test_one_class_has_neither():
     assert slope_and_intercept(np.ones(3, dtype=np.int64), np.array([0.2, 0.5, 0.7])) == (None, None)
+
+
+def test_a_resample_far_from_the_whole_sample_has_its_slope_too():
+    generator = np.random.default_rng(0)
+    logit = np.concatenate([generator.normal(0, 4, 3000), generator.normal(9, 4, 200)])
+    member = np.repeat([0, 1], [3000, 200])
+    true_slope = np.where(member == 0, 1.0, 0.05)  # a subject of hem that p takes for ALL, and says so
+    y = (generator.random(3200) < expit(true_slope * logit - (member == 1))).astype(np.int64)
+    weights = np.array([[1.0, 1.0], [0.0, 1.0], [1.0, 40.0]])
+    resamples = Resamples(member, weights, {1: 2.0, 0: 2.0}, 0.95, None)
+    slopes, _ = slope_and_intercept_resamples(y, expit(logit), resamples)
+    for slope, weight in zip(slopes, weights, strict=True):
+        fit = LogisticRegression(C=np.inf).fit(log_odds(expit(logit))[:, None], y, sample_weight=weight[member])
+        assert slope == pytest.approx(fit.coef_[0, 0], abs=0.005)

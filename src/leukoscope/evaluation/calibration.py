@@ -18,6 +18,7 @@ from leukoscope.evaluation.metrics import Labels, Scores
 LOGIT_CLIP = 1e-7
 _STEPS = 256
 _NEWTON = 25
+_LONGEST = 4.0  # the most that a step of Newton's may move any logit: a longer one may leave for good
 _CONVERGED = 1e-6
 _UNPENALISED = {"C": np.inf, "solver": "newton-cholesky", "tol": 1e-8}
 
@@ -108,6 +109,8 @@ def _newton(
                 by_b, by_ab, by_bb = np.zeros_like(by_b), np.zeros_like(by_ab), np.ones_like(by_bb)
             det = by_aa * by_bb - by_ab**2
             step_a, step_b = (by_bb * by_a - by_ab * by_b) / det, (by_aa * by_b - by_ab * by_a) / det
-            a, b, moved = a + step_a, b + step_b, np.abs(step_a) + np.abs(step_b)
+            moved = np.abs(step_a) + np.abs(step_b)
+            held = np.minimum(1, _LONGEST / (np.abs(step_a) + np.abs(step_b) * np.abs(x).max()))
+            a, b = a + held * step_a, b + held * step_b
     found = moved < _CONVERGED
     return np.where(found, a, np.nan), np.where(found, b, np.nan)
