@@ -21,11 +21,14 @@ from leukoscope.evaluation import result_folder
 from leukoscope.evaluation.caveats import caveat
 from leukoscope.evaluation.decision import decide
 from leukoscope.evaluation.figures import Heading, write_figures
+from leukoscope.evaluation.importance import IMPORTANCE_FOLDER, Exchanged, write_importance
+from leukoscope.evaluation.predictions import side_of
 from leukoscope.evaluation.results import summarise, write_tables
 from leukoscope.models.architecture import parameters
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SUBJECTS = {"ALL": 14, "hem": 10}
+WITH_PARTS = ("modified_mobilenet", "subject")  # whose features are made of parts
 SKILL = {"modified_mobilenet": 1.0, "proposed_efficientnetb3": 1.5}
 
 
@@ -72,6 +75,8 @@ def make_images(seed: int = 3, per_subject: int = 12) -> pd.DataFrame:
                     image_id = f"{part}-{name}-{subject}-{image}"
                     rows.append((image_id, part, label, subject, random.normal(area, 3_000)))
     images = pd.DataFrame(rows, columns=["image_id", "set", "label", "subject", "cell_area"])
+    images["colour"] = list(np.random.default_rng(seed).normal((70, 30, 85), 4, (len(images), 3)).astype(np.float32))
+    images["grain"] = np.float32(0.6)
     images = images.sort_values("image_id", ignore_index=True)
     images["label"] = images["label"].astype("Int8")
     images["group"] = images["subject"].replace("2", "1")
@@ -109,6 +114,13 @@ def make_history(folds: int) -> pd.DataFrame:
     return pd.DataFrame({"fold": fold, "epoch": epoch, "all_layers": 0, **columns, "learning_rate": 0.003})
 
 
+def exchange(predictions: pd.DataFrame) -> list[Exchanged]:
+    """One layer that tells nothing and one that tells all but a little."""
+    p = side_of(predictions, "test")["p_all"].to_numpy()
+    noise = np.random.default_rng(5).random((2, len(p)))
+    return [Exchanged("tap", "early", 256, np.stack([p, p])), Exchanged("tap", "late", 512, 0.2 * p + 0.8 * noise)]
+
+
 def write_result(
     root: Path, params: Params, images: pd.DataFrame, splits: pd.DataFrame, row: str, protocol: Protocol
 ) -> None:
@@ -134,6 +146,8 @@ def write_result(
     predictions.to_parquet(folder / "predictions.parquet", index=False)
     history.to_csv(folder / "history.csv", index=False)
     write_tables(predictions, folder)
+    exchanged = exchange(predictions) if (row, protocol) == WITH_PARTS else []
+    write_importance(predictions, exchanged, params.evaluate, folder / IMPORTANCE_FOLDER)
     heading = Heading(row, protocol, caveat(decision))
     write_figures(folder / "figures", heading, predictions, history, metrics, decided["folds"])
 

@@ -20,6 +20,7 @@ from leukoscope.data.splits import leaks
 from leukoscope.errors import DataError
 from leukoscope.evaluation.baseline import baseline_area
 from leukoscope.evaluation.comparison import leakage_gap
+from leukoscope.evaluation.importance import IMPORTANCE_FOLDER
 from leukoscope.evaluation.protocols import PROTOCOLS
 from leukoscope.evaluation.tuned_groups import mark, tunings
 from leukoscope.report.area_model import area_metrics
@@ -157,6 +158,13 @@ class Result:
         """roc.csv: fpr, tpr and threshold of the pooled test predictions."""
         return pd.read_csv(self.folder / "roc.csv")
 
+    def importance(self, file: str) -> pd.DataFrame:
+        """A table of importance/, which only what was trained has (`evaluation.importance` names them)."""
+        path = self.folder / IMPORTANCE_FOLDER / file
+        if not path.exists():
+            raise DataError(f"{path} is missing: run dvc repro")
+        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype={"group": str})
+
     def test_predictions(self) -> pd.DataFrame:
         """The test rows of predictions.parquet."""
         return pd.read_parquet(self.folder / "predictions.parquet", filters=[("side", "==", "test")])
@@ -183,6 +191,15 @@ class Evidence:
     def honest(self) -> Protocol | None:
         """The honest protocol whose numbers stand beside the study's; None if none is asked for."""
         return next((protocol for protocol in self.protocols if PROTOCOLS[protocol].honest), None)
+
+    @property
+    def best_honest(self) -> Result | None:
+        """What the gate let through; where that is nothing, the best AUROC under the honest protocol."""
+        winner = self.registered["winner"]
+        if winner and (winner["row"], winner["protocol"]) in self.results:
+            return self.results[winner["row"], winner["protocol"]]
+        honest = [result for (_, protocol), result in self.results.items() if protocol == self.honest]
+        return max(honest, key=lambda result: result.estimate("auroc").value or 0, default=None)
 
     @property
     def weights(self) -> dict[str, str]:

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from leukoscope.atomic import new_file, write_json
 from leukoscope.config import Params, Protocol
+from leukoscope.evaluation.caveats import not_real
 from leukoscope.evaluation.metrics import CLASSES
 from leukoscope.evaluation.protocols import PROTOCOLS
 from leukoscope.evaluation.results import FEW_EFFECTIVE_GROUPS
@@ -18,7 +19,9 @@ from leukoscope.report import data_facts, earlier_work, metric_tables, paper_tab
 from leukoscope.report.cautions import RESEARCH_ONLY, cautions
 from leukoscope.report.comparisons import COMPARISONS_FILE, against_best, compared, regularizer_claims
 from leukoscope.report.evidence import Estimate, Evidence, read_evidence
-from leukoscope.report.forest import Scale
+from leukoscope.report.failures import APART, TRAITS, failures
+from leukoscope.report.forest import auroc_axis
+from leukoscope.report.importance import DIMENSIONS, carried
 from leukoscope.report.model_drawing import draw_model
 from leukoscope.report.paper_tables import PROPOSED_ROW, UNREGULARIZED_ROW
 from leukoscope.report.pictures import drawn_figures
@@ -27,6 +30,21 @@ from leukoscope.report.samples import sample_cells
 from leukoscope.report.summary import summarise, write_plots
 from leukoscope.report.table_v import TABLE_V_FILE, table_rows, write_table_v
 
+SECTIONS = {  # by their ids, in the order of the page
+    "headline": "Table V",
+    "comparisons": "rows compared",
+    "protocols": "every protocol",
+    "metrics": "every measure",
+    "importance": "what decides",
+    "failures": "where it fails",
+    "printed": "the study's numbers",
+    "promotion": "promotion",
+    "method": "method",
+    "data": "data",
+    "subjects": "subjects",
+    "figures": "figures",
+    "commands": "commands",
+}
 SHOWN_PAIRS = 12  # of duplicates.csv; the file has them all
 
 
@@ -52,7 +70,8 @@ def _environment() -> Environment:
 
 
 def _context(evidence: Evidence, pairs: Mapping[Protocol, list[dict[str, Any]]]) -> dict[str, Any]:
-    return _run(evidence) | _study(evidence) | _measured(evidence, pairs) | _data(evidence) | _drawings(evidence)
+    measured = _measured(evidence, pairs) | _looked_into(evidence)
+    return _run(evidence) | _study(evidence) | measured | _data(evidence) | _drawings(evidence)
 
 
 def _run(evidence: Evidence) -> dict[str, Any]:
@@ -101,6 +120,23 @@ def _measured(evidence: Evidence, pairs: Mapping[Protocol, list[dict[str, Any]]]
     }
 
 
+def _looked_into(evidence: Evidence) -> dict[str, Any]:
+    """What the rows decide by, and where the best of them fails."""
+    best = evidence.best_honest
+    rows = carried(evidence)
+    absent = {"importance": not rows, "failures": not best}
+    return {
+        "sections": [(anchor, title) for anchor, title in SECTIONS.items() if not absent.get(anchor)],
+        "carried": rows,
+        "not_real": not_real,
+        "dimensions": DIMENSIONS,
+        "best": best,
+        "failures": failures(evidence, best) if best else [],
+        "traits": list(TRAITS),
+        "apart_from": APART,
+    }
+
+
 def _data(evidence: Evidence) -> dict[str, Any]:
     """What the data are."""
     return {
@@ -117,7 +153,7 @@ def _drawings(evidence: Evidence) -> dict[str, Any]:
     frame = max(row.frame for row in evidence.params.rows().values())
     drawn = {row.row: draw_model(row.basis) for row in table_rows(evidence) if row.basis and not row.basis.is_ensemble}
     return {
-        "scale": Scale(evidence),
+        "scale": auroc_axis(evidence),
         "samples": sample_cells(evidence.images, evidence.root / "data/raw/images", frame),
         "frame": frame,
         "pipeline": draw_pipeline(evidence.root / "dvc.yaml"),

@@ -40,12 +40,14 @@ def sample_cells(images: pd.DataFrame, folder: Path, frame: int) -> list[Sample]
         places = np.linspace(0, len(subjects) - 1, min(SUBJECTS, len(subjects))).round().astype(int)
         for subject in (subjects[place] for place in places):
             cells = known[known["subject"] == subject]
-            picture = read_rgb(folder / cells["file"].iloc[len(cells) // 2])
-            samples.append(Sample(name, str(subject), _uri(frame_and_resize(picture, frame, PIXELS))))
+            uri = picture_uri(folder / cells["file"].iloc[len(cells) // 2], frame)
+            samples.append(Sample(name, str(subject), uri))
     return samples
 
 
-def _uri(picture: np.ndarray) -> str:
+def picture_uri(path: Path, frame: int) -> str:
+    """The centre `frame` pixels of an image file, PIXELS wide, as a data URI."""
     content = io.BytesIO()
+    picture = frame_and_resize(read_rgb(path), frame, PIXELS)
     Image.fromarray(picture).save(content, format="JPEG", quality=88)
     return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"
