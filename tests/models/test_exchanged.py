@@ -68,6 +68,20 @@ def test_columns_are_divided_along_each_dimension_in_which_parts_differ() -> Non
         ("statistic", "mean", [0, 1, 4, 5, 6]),
         ("statistic", "deviation", [2, 3, 7, 8, 9]),
     ]
+    with_statistics = {**ROW.model_dump(), "taps": ("near",), "colours": "both", "statistics": ("area", "colour")}
+    divided = shares(parts_of_columns(with_statistics, [2]))
+    assert [(share.dimension, share.name, int(share.columns.sum())) for share in divided] == [
+        ("backbone", "mobilenet", 8),
+        ("backbone", "cell", 7),
+        ("colours", "raw", 4),
+        ("colours", "normalized", 4),
+        ("statistic", "mean", 4),
+        ("statistic", "deviation", 4),
+        ("statistic", "area", 1),
+        ("statistic", "colour", 6),
+    ]
+    area_alone = shares(parts_of_columns({**with_statistics, "pooling": "avg", "statistics": ("area",)}, [2]))
+    assert [share.name for share in area_alone] == ["mobilenet", "cell", "raw", "normalized"]  # mean is the backbone's
     assert shares(parts_of_columns({**ROW.model_dump(), "taps": (), "pooling": "avg"}, [7])) == []
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from leukoscope.config import HONEST_PROTOCOLS
 from leukoscope.evaluation.importance import Exchanged
-from leukoscope.models.features import Part, parts_of_columns
+from leukoscope.models.features import NO_BACKBONE, Part, parts_of_columns
 from leukoscope.models.inputs import RowInputs
 from leukoscope.models.saved_folds import fold_numbers, fold_sigmoids
 from leukoscope.models.training import TrainingData, predict
@@ -30,15 +30,21 @@ class Share(NamedTuple):
 
 
 def shares(parts: Sequence[Part]) -> list[Share]:
-    """Each dimension along which `parts` differ, divided into its values; none where a row has one part."""
-    found = []
+    """Each dimension along which `parts` differ, divided into its values; none where a row has one part.
+
+    Statistics of the cell have no layer and no picture of their own. Of two values that are the same columns the first
+    one stands.
+    """
+    found: list[Share] = []
     for dimension in DIMENSIONS:
-        names = list(dict.fromkeys(getattr(part, dimension) for part in parts))
+        divided = [part for part in parts if part.backbone != NO_BACKBONE or dimension in ("backbone", "statistic")]
+        names = list(dict.fromkeys(getattr(part, dimension) for part in divided))
         for name in names if len(names) > 1 else []:
             columns = np.zeros(parts[-1].columns.stop, bool)
-            for part in parts:
+            for part in divided:
                 columns[part.columns] |= getattr(part, dimension) == name
-            found.append(Share(dimension, name, columns))
+            if not any(np.array_equal(columns, share.columns) for share in found):
+                found.append(Share(dimension, name, columns))
     return found
 
 

@@ -20,12 +20,16 @@ DIMENSIONS = {
     "colours": "colours",
     "statistic": "statistics of a layer's map",
 }
-SINGULAR = {"backbone": "backbone ", "tap": "layer "}
+SINGULAR = {"backbone": "backbone", "tap": "layer"}
 WORDS = {
     "raw": "raw colours",
     "normalized": "normalized colours",
     "mean": "means over the cell",
     "deviation": "deviations over the cell",
+    "cell": "statistics of the cell",
+    "area": "area of the cell",
+    "shape": "shape of the cell",
+    "colour": "colour of the cell",
 }
 
 
@@ -41,7 +45,7 @@ class Part(NamedTuple):
     @property
     def named(self) -> str:
         """Its words in a sentence."""
-        return f"{SINGULAR.get(self.dimension, '')}{self.words}"
+        return self.words if self.words in WORDS.values() else f"{SINGULAR[self.dimension]} {self.words}"
 
 
 class Moved(NamedTuple):
