@@ -9,7 +9,7 @@ from leukoscope import tracking
 from leukoscope.atomic import write_json
 from leukoscope.config import load_params
 from leukoscope.ensembles import fingerprint
-from leukoscope.evaluation.decision import refuse_seen_images
+from leukoscope.evaluation.decision import refuse_other_data, refuse_seen_images
 from leukoscope.evaluation.result_folder import write_result
 from leukoscope.models import saved_folds
 from leukoscope.models.exchanged import exchanged_predictions
@@ -23,6 +23,7 @@ def run(name: str, protocol: str) -> None:
     trained = Path("models") / f"{name}-{protocol}"
     decision = saved_folds.read_decision(trained)
     refuse_seen_images(decision, inputs.split, inputs.images)
+    refuse_other_data(decision, inputs.about)
     predictions = pd.concat(
         saved_folds.fold_predictions(trained, inputs, inputs.split[inputs.split["fold"] == fold])
         for fold in saved_folds.fold_numbers(trained)

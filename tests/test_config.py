@@ -41,9 +41,46 @@ def test_every_mistake_is_named_in_one_message(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigError) as caught:
         load_params(path)
-    for key in ("fetch.source", "fetch.colour: unknown key", "split.folds", "evaluate.level", "models.a_row.wieghts"):
-        assert key in str(caught.value)
-    assert "models.a_row.dropout" in str(caught.value)
+    head, *lines = str(caught.value).splitlines()
+    assert head == f"{path} has 6 mistakes:"
+    assert [line.split(":")[0].strip() for line in lines] == [
+        "fetch.source",
+        "fetch.colour",
+        "split.folds",
+        "evaluate.level",
+        "models.a_row.dropout",
+        "models.a_row.wieghts",
+    ]
+    assert lines[2] == (
+        "  split.folds: Input should be greater than or equal to 1 (got -1); allowed: whole numbers, 1 and more"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("split: {flods: 3}", "split.flods: unknown key (known: seed, folds, paper_balance)"),
+        ("splits: {}", "splits: unknown key (known: fetch, validate, split, protocols, "),
+        ("train: {epochs: many}", "(got 'many'); allowed: whole numbers, 1 and more"),
+        ("train: {epochs: 2.5}", "(got 2.5); allowed: whole numbers, 1 and more"),
+        (
+            "train: {epochs: true}",
+            "train.epochs: Input should be a number (got True); allowed: whole numbers, 1 and more",
+        ),
+        ("evaluate: {level: 1.0}", "(got 1.0); allowed: numbers, above 0, below 1"),
+        ("evaluate: {level: .inf}", "(got inf); allowed: numbers, above 0, below 1"),
+        ("augment: {rotation: 181}", "allowed: numbers, 0 and more, at most 180"),
+        ("split: {paper_balance: 0}", "split.paper_balance: Input should be greater than 0 (got 0); allowed: numbers"),
+        ("fetch: {synthetic: {subjects_all: 1}}", "fetch.synthetic.subjects_all: "),
+        ("protocols: [subject, official, both]", "protocols.2: Input should be 'subject', 'official', 'image' or"),
+        ("fetch: 3", "fetch: Input should be a valid dictionary"),
+        ("register: {min_sensitivity: -0.1}", "allowed: numbers, 0 and more, at most 1"),
+    ],
+)
+def test_one_mistake_is_one_line_with_what_is_allowed(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_params(written(tmp_path, f"{text}\nmodels: {{a: {{backbone: vgg16}}}}"))
+    assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -424,6 +425,26 @@ def test_a_row_without_results_names_its_file(checkout: Path) -> None:
         registered("a_row")
 
 
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda metrics: metrics.pop("test"), "says nothing of test, which ranks"),
+        (lambda metrics: metrics["test"].pop("auroc"), "says nothing of auroc, which ranks"),
+        (lambda metrics: metrics["test"].pop("at_threshold"), "says nothing of at_threshold, which ranks"),
+        (lambda metrics: metrics["test"].update(n=68), "over 68 images of the test side, which has 144 here"),
+    ],
+)
+def test_numbers_that_are_missing_or_of_other_images_promote_nothing(
+    checkout: Path, spoil: Callable[[dict[str, Any]], Any], message: str
+) -> None:
+    metrics = metrics_of(checkout, write_row(checkout, "a_row", skill=3))
+    spoil(metrics)
+    (checkout / "results/a_row-subject/metrics.json").write_text(json.dumps(metrics))
+    with pytest.raises(RegistryError, match=message):
+        registered("a_row")
+    assert versions() == []
+
+
 def test_the_protocol_of_register_must_be_made(checkout: Path) -> None:
     with pytest.raises(ConfigError, match=r"register\.protocol is official"):
         registered("a_row", register={"protocol": "official"})
@@ -442,6 +463,19 @@ def test_a_version_that_is_not_there_names_those_that_are(checkout: Path) -> Non
     registered("a_row")
     with pytest.raises(RegistryError, match="no version 7: it has 1"):
         registry.promote("cells", 7, "because")
+
+
+def test_a_file_that_is_not_the_registered_one_is_not_loaded(checkout: Path) -> None:
+    write_row(checkout, "a_row", skill=3)
+    registered("a_row")
+    for name in ("openvino/model.bin", "decision.json", "data/model.keras"):
+        file = Path(registry.champion("cells").source) / name
+        whole = file.read_bytes()
+        file.write_bytes(whole[:100] + bytes([whole[100] ^ 1]) + whole[101:])
+        with pytest.raises(RegistryError, match=f"{name} of version 1 is not the file that was registered"):
+            registry.load_champion("cells")
+        file.write_bytes(whole)
+    assert registry.load_champion("cells").version == "1"
 
 
 def test_the_champion_loads_after_its_checkout_moved(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,12 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from mlflow.entities import Run
 
@@ -220,7 +223,7 @@ def test_a_moved_checkout_keeps_its_runs_and_artifacts(checkout: Path, monkeypat
     shutil.move(checkout, elsewhere)
     monkeypatch.chdir(elsewhere)
     client = mlflow_store.open_store()
-    run = tracking.run_of(client, decision)
+    run = tracking.run_of(client, mlflow_store.experiment_of(client, "cells"), decision)
     assert Path(run.info.artifact_uri).is_relative_to(elsewhere)
     artifact = Path(client.download_artifacts(run.info.run_id, "metrics.json"))
     assert artifact.read_bytes() == Path("results/a_row-subject/metrics.json").read_bytes()
@@ -264,7 +267,7 @@ def test_every_column_of_mlflow_that_holds_a_location_is_known(checkout: Path) -
 
 def test_a_store_that_does_not_open_says_what_to_do(checkout: Path) -> None:
     (checkout / "mlruns/mlflow.db").write_bytes(b"no database at all" * 100)
-    with pytest.raises(RegistryError, match=r"mlflow\.db does not open .*move mlruns away"):
+    with pytest.raises(RegistryError, match=r"mlflow\.db does not answer .*move mlruns away"):
         mlflow_store.open_store()
 
 
@@ -285,26 +288,97 @@ def test_a_server_of_ones_own_has_its_own_pages(monkeypatch: pytest.MonkeyPatch)
         tracking.ui_command(5000)
 
 
-@pytest.mark.slow
-def test_the_pages_show_the_runs(checkout: Path) -> None:
-    with tracking.training(ABOUT, Train()):
-        pass
+@pytest.fixture
+def port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen(tracking.ui_command(port), stderr=subprocess.PIPE, start_new_session=True)
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def served(port: int) -> Iterator[subprocess.Popen]:
+    """A server of the working directory's store that answers; it is killed with all its processes."""
+    server = subprocess.Popen(tracking.ui_command(port), stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            try:
-                address = f"http://127.0.0.1:{port}/ajax-api/2.0/mlflow/experiments/get-by-name"
-                with urllib.request.urlopen(f"{address}?experiment_name=leukoscope/cells", timeout=5) as answer:
-                    assert b"leukoscope/cells" in answer.read()
-                break
-            except OSError:
-                time.sleep(0.5)
-        else:
-            pytest.fail("the server did not answer within a minute")
+        while not answers(port):
+            assert time.monotonic() < deadline, "the server did not answer within a minute"
+            time.sleep(0.5)
+        yield server
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
+        os.killpg(server.pid, signal.SIGKILL)
         server.wait()
+
+
+def answers(port: int) -> bool:
+    address = f"http://127.0.0.1:{port}/ajax-api/2.0/mlflow/experiments/get-by-name"
+    try:
+        with urllib.request.urlopen(f"{address}?experiment_name=leukoscope/cells", timeout=5) as answer:
+            return b"leukoscope/cells" in answer.read()
+    except OSError:
+        return False
+
+
+@pytest.mark.slow
+def test_the_pages_show_the_runs(checkout: Path, port: int) -> None:
+    with tracking.training(ABOUT, Train()):
+        pass
+    with served(port):
+        pass
+
+
+@pytest.mark.slow
+def test_a_server_that_dies_costs_no_training_and_its_epochs_are_logged_later(
+    checkout: Path, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decision = write_row(checkout, "a_row", skill=2)
+    folder = checkout / "results/a_row-subject"
+    history = [epoch(fold, number, 1 / number) for fold in (0, 1) for number in (1, 2)]
+    pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
+    code = f"""
+from leukoscope import tracking
+from leukoscope.config import Train
+with tracking.training({ABOUT!r}, Train()) as run:
+    run.epoch({history[0]!r})
+    print("training", flush=True)
+    input()
+    for values in {history[1:]!r}:
+        run.epoch(values)
+    run.finished({decision["identity"]!r})
+"""
+    mlflow_store.experiment_of(mlflow_store.open_store(), "cells")
+    uri = f"http://somebody:planted-secret@127.0.0.1:{port}"
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    with served(port):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        process = in_another_process(
+            code, checkout, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == "training\n"
+        monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    _, said = process.communicate("\n")
+    assert process.returncode == 0
+    assert said.count("\n") == 1
+    assert said.startswith(f"warning: MLflow's store http://127.0.0.1:{port} does not answer")
+    assert "planted-secret" not in said
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(RegistryError, match="start it, or mend MLFLOW_TRACKING_URI, and run the same command again"):
+        tracking.log_evaluation(decision, metrics_of(checkout, decision), folder)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    with served(port):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        tracking.log_evaluation(decision, metrics_of(checkout, decision), folder)
+        monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert [run.info.status for run in runs()] == ["FINISHED"] * 3 + ["KILLED"] * 2  # newest first
+    parent = parents()[0]
+    assert parent.data.tags["identity"] == decision["identity"]
+    client = mlflow_store.open_store()
+    logged = [
+        (int(run.data.tags["fold"]), point.step, point.value)
+        for run in runs()
+        if run.data.tags.get(tracking.PARENT) == parent.info.run_id
+        for point in client.get_metric_history(run.info.run_id, "val_loss")
+    ]
+    assert sorted(logged) == [(values["fold"], values["epoch"], values["val_loss"]) for values in history]

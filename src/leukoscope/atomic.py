@@ -5,6 +5,7 @@ What a killed process of this machine left beside an output goes when that outpu
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -13,6 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from leukoscope.errors import disk_is_full
+
+
+NO_ROOM = 1 << 16  # bytes: less is left only where something has just filled the disk
 
 
 def is_alive(pid: int) -> bool:
@@ -52,12 +58,24 @@ def _remove(path: Path) -> None:
 
 
 @contextmanager
+def _full_disk_told(part: Path) -> Iterator[None]:
+    """Turn an error on a full disk into OSError (ENOSPC): some libraries say no more than that writing failed."""
+    try:
+        yield
+    except Exception as error:
+        if disk_is_full(error) or shutil.disk_usage(part.parent).free >= NO_ROOM:
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(part)) from error
+
+
+@contextmanager
 def new_file(target: Path | str) -> Iterator[Path]:
     """Yield a path to write to; on success it replaces `target`, on an error nothing is left."""
     target = Path(target)
     part = _beside(target)
     try:
-        yield part
+        with _full_disk_told(part):
+            yield part
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
@@ -71,7 +89,8 @@ def new_folder(target: Path | str) -> Iterator[Path]:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
     try:
-        yield part
+        with _full_disk_told(part):
+            yield part
         if target.exists():
             shutil.rmtree(target)
         part.replace(target)

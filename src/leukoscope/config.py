@@ -13,6 +13,7 @@ import yaml
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from leukoscope.errors import ConfigError
+from leukoscope.mistakes import in_words, listed
 from leukoscope.row_settings import ModelSettings, NotNegative, Protocol, Section, Seed, Share
 
 PARAMS_FILE = Path("params.yaml")
@@ -292,27 +293,15 @@ def lifted_background(row: ModelSettings, augment: Augment) -> str | None:
     )
 
 
-def _mistakes(error: ValidationError, prefix: str = "") -> list[str]:
-    lines = []
-    for problem in error.errors():
-        key = ".".join([*([prefix] if prefix else []), *(str(part) for part in problem["loc"])])
-        message = problem["msg"].removeprefix("Value error, ")
-        given = "" if problem["type"] in ("extra_forbidden", "missing") else f" (got {problem['input']!r})"
-        if problem["type"] == "extra_forbidden":
-            message = "unknown key"
-        lines.append(f"{key}: {message}{given}")
-    return lines
-
-
 def load_params(path: Path | str = PARAMS_FILE) -> Params:
-    """Read and check params.yaml. Raises ConfigError that names every mistake."""
+    """Read and check params.yaml. Raises ConfigError that names every mistake, each with what its key allows."""
     path = Path(path)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path} is not here: run this in the root of the checkout") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not readable YAML: {error}") from None
+        raise ConfigError(f"{path} is not readable YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path} holds no sections")
     mistakes: list[str] = []
@@ -320,7 +309,7 @@ def load_params(path: Path | str = PARAMS_FILE) -> Params:
     try:
         params = Params(**content)
     except ValidationError as error:
-        mistakes += _mistakes(error)
+        mistakes += in_words(error, Params)
     models = content.get("models")
     defaults = content.get("model_defaults") or {}
     if isinstance(models, dict) and isinstance(defaults, dict):
@@ -328,10 +317,10 @@ def load_params(path: Path | str = PARAMS_FILE) -> Params:
             try:
                 row = ModelSettings(**{**defaults, **(own or {})})
             except ValidationError as error:
-                mistakes += _mistakes(error, f"models.{name}")
+                mistakes += in_words(error, ModelSettings, f"models.{name}")
                 continue
             lifted = lifted_background(row, params.augment) if params else None
             mistakes += [f"models.{name}: {lifted}"] if lifted else []
     if mistakes or params is None:
-        raise ConfigError(f"{path}: " + "; ".join(dict.fromkeys(mistakes)))
+        raise ConfigError(listed(path, mistakes))
     return params

@@ -9,11 +9,13 @@ LeukoscopeError            ours: exit code 1
     ├── RegistryError      no champion, a refused promotion, a store that was left behind
     └── StudyError         a tuning study that does not open, or is not the one that was begun
 
-Every message is one line: what was wrong, which file or key, and what to do.
+Every message is one line: what was wrong, which file or key, and what to do. Several mistakes in params.yaml have a
+line each.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -56,6 +58,11 @@ class StudyError(UserError):
     """A tuning study that does not open, or that was begun on something else."""
 
 
+SQLITE_FULL = 13
+FULL_DISK = (
+    "the disk is full: nothing half-written was left behind; make room (df -h says on which disk) and run the same "
+    "command again"
+)
 PIPELINE_FOLDERS = ("data", "models", "results", "reports")
 
 
@@ -70,27 +77,49 @@ def _missing_output(error: FileNotFoundError) -> Path | None:
     return path if path.parts[:1] and path.parts[0] in PIPELINE_FOLDERS else None
 
 
+def disk_is_full(error: BaseException) -> bool:
+    """Whether `error`, or what it was raised from, says that a disk, a quota or SQLite's file has no more room."""
+    seen: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in seen:
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if getattr(cause, "sqlite_errorcode", None) == SQLITE_FULL:
+            return True
+        seen.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    return False
+
+
+def _reported(error: Exception) -> UserError | None:
+    """What the user can mend of an error that is not ours, wherever it came up; None where it is a mistake of ours."""
+    if disk_is_full(error):
+        return UserError(FULL_DISK)
+    missing = _missing_output(error) if isinstance(error, FileNotFoundError) else None
+    return UserError(f"{missing} is not there: run uv run dvc repro") if missing else None
+
+
+def _message(error: LeukoscopeError) -> str:
+    """One line; of params.yaml a line for each mistake."""
+    return str(error) if isinstance(error, ConfigError) else " ".join(str(error).split())
+
+
 def run_reporting_errors(run: Callable[[], None], *, debug: bool | None = None) -> int:
     """Call `run` and return the exit code: 0, or that of the error, whose message goes to stderr as one line.
 
-    A missing output of the pipeline is the user's to mend, wherever it is read. With `debug` (by default the
-    environment variable LEUKOSCOPE_DEBUG) the traceback is let through.
+    A full disk and a missing output of the pipeline are the user's to mend, wherever they come up. With `debug` (by
+    default the environment variable LEUKOSCOPE_DEBUG) the traceback is let through.
     """
     if debug is None:
         debug = bool(os.environ.get("LEUKOSCOPE_DEBUG"))
     try:
         run()
-    except LeukoscopeError as error:
-        if debug:
+    except Exception as error:
+        ours = _reported(error) or error
+        if debug or not isinstance(ours, LeukoscopeError):
             raise
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return error.exit_code
-    except FileNotFoundError as error:
-        missing = _missing_output(error)
-        if debug or missing is None:
-            raise
-        print(f"error: {missing} is not there: run uv run dvc repro", file=sys.stderr)
-        return UserError.exit_code
+        print(f"error: {_message(ours)}", file=sys.stderr)
+        return ours.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

@@ -24,6 +24,8 @@ for _name, _value in (
     ("MLFLOW_DISABLE_TELEMETRY", "true"),
     ("DO_NOT_TRACK", "true"),
     ("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false"),
+    ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3"),  # half a minute for a server to come back; MLflow's own 7 take four
+    ("MLFLOW_HTTP_REQUEST_TIMEOUT", "30"),
 ):
     os.environ.setdefault(_name, _value)
 
@@ -54,8 +56,31 @@ def tracking_uri() -> str:
 
 
 def shown_uri(uri: str) -> str:
-    """The URI without a user's name and password."""
-    return re.sub(r"//[^/@]*@", "//", uri)
+    """The URI, or any text that holds some, without users' names and passwords."""
+    return re.sub(r"//[^/\s]*@", "//", uri)
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Turn what MLflow's store raises into RegistryError: one line, without the password that a URI may hold."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except (MlflowException, sqlite3.Error) as error:
+        raise RegistryError(f"{unanswered(error)}: {_what_to_do()}") from error
+
+
+def unanswered(error: Exception) -> str:
+    """What a store said instead of an answer, in one line without a password."""
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return shown_uri(f"MLflow's store {tracking_uri()} does not answer ({reason})")
+
+
+def _what_to_do() -> str:
+    if local_root(tracking_uri()):
+        return "upgrade it with uv run mlflow db upgrade, or move mlruns away and run uv run dvc repro -f -s register"
+    return "start it, or mend MLFLOW_TRACKING_URI, and run the same command again: nothing is lost"
 
 
 def local_root(uri: str) -> Path | None:
@@ -80,24 +105,16 @@ def open_store() -> MlflowClient:
     Raises RegistryError where the store does not open.
     """
     from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
 
     for noisy in NOISY:
         logging.getLogger(noisy).setLevel(logging.ERROR)
     uri = tracking_uri()
     root = local_root(uri)
-    try:
-        with locked("store"):
-            if root and (root / Path(uri).name).exists():
-                relocate(root / Path(uri).name)
-            client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-            client.search_experiments(max_results=1)
-    except (MlflowException, sqlite3.Error) as error:
-        reason = str(error).splitlines()[0]
-        raise RegistryError(
-            f"MLflow's store {shown_uri(uri)} does not open ({reason}): mend MLFLOW_TRACKING_URI, upgrade the store "
-            f"with uv run mlflow db upgrade, or move mlruns away and run uv run dvc repro -f -s register"
-        ) from error
+    with answering(), locked("store"):
+        if root and (root / Path(uri).name).exists():
+            relocate(root / Path(uri).name)
+        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        client.search_experiments(max_results=1)
     return client
 
 

@@ -17,12 +17,21 @@ from leukoscope.data.synthetic import fixed_cells
 from leukoscope.errors import RegistryError
 from leukoscope.evaluation.caveats import not_real
 from leukoscope.evaluation.tuned_groups import mark
-from leukoscope.mlflow_store import default_store, experiment_of, open_store
+from leukoscope.mlflow_store import default_store
 from leukoscope.models.saved_folds import load_folds, read_decision
 from leukoscope.models.scoring import SCORING_FILE, export_scoring
 from leukoscope.ranking import DECISION_FILE, Candidate
-from leukoscope.registry import find_version, model_name
-from leukoscope.tracking import COMMIT, DIGEST_LENGTH, about_tags, git_commit, run_of
+from leukoscope.registry import FILES, file_hashes, find_version, model_name
+from leukoscope.tracking import (
+    COMMIT,
+    DIGEST_LENGTH,
+    about_tags,
+    circumstances,
+    git_commit,
+    open_experiment,
+    process_is_dead,
+    run_of,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -40,12 +49,13 @@ def log_version(data_name: str, candidate: Candidate) -> tuple[str, bool]:
 
     A version is its decision.json: the same weights with another threshold make another version.
     """
-    client = open_store()
+    client, experiment = open_experiment(data_name)
     known = find_version(client, data_name, decision_hash(candidate.decision))
     if known:
         return known, False
-    logged = _log_model(client, data_name, candidate, _model(candidate))
-    return _register(client, data_name, candidate, logged), True
+    _close_models_of_dead_processes(client, experiment)
+    logged, files = _log_model(client, experiment, candidate, _model(candidate))
+    return _register(client, data_name, candidate, logged, files), True
 
 
 def _model(candidate: Candidate) -> keras.Model:
@@ -96,19 +106,31 @@ def combination(decision: dict[str, Any]) -> str:
     return f"mean of {folds} " + ("fold heads on one backbone" if decision["mode"] == "frozen" else "finetuned models")
 
 
-def _log_model(client: MlflowClient, data_name: str, candidate: Candidate, model: keras.Model) -> LoggedModel:
-    """Log the model with the run that trained it, and its figures on the ranking side with the model."""
+def _close_models_of_dead_processes(client: MlflowClient, experiment: str) -> None:
+    """Mark the models as failed that processes of this host were logging when they died."""
+    for logged in client.search_logged_models([experiment], max_results=1000):
+        if logged.status.value == "PENDING" and process_is_dead(logged.tags):
+            client.finalize_logged_model(logged.model_id, "FAILED")
+
+
+def _log_model(
+    client: MlflowClient, experiment: str, candidate: Candidate, model: keras.Model
+) -> tuple[LoggedModel, dict[str, str]]:
+    """Log the model with the run that trained it, and its figures on the ranking side with the model.
+
+    Returns it with the hashes of its files.
+    """
     from mlflow.entities import LoggedModelOutput, Metric
 
-    run = run_of(client, candidate.decision)
-    tags = {**about_tags(candidate.decision), "identity": candidate.decision["identity"]}
-    experiment = experiment_of(client, data_name)
+    run = run_of(client, experiment, candidate.decision)
+    tags = {**about_tags(candidate.decision), **circumstances(), "identity": candidate.decision["identity"]}
     name = f"{candidate.row}-{candidate.decision['protocol']}"
     logged = client.create_logged_model(experiment, name=name, source_run_id=run.info.run_id, tags=tags)
     ready = False
     try:
         with tempfile.TemporaryDirectory() as folder:
             _save(Path(folder), candidate.decision, model, logged, run.info.run_id)
+            files = file_hashes(Path(folder))
             client.log_model_artifacts(logged.model_id, folder)
         ready = True
     finally:
@@ -128,7 +150,7 @@ def _log_model(client: MlflowClient, data_name: str, candidate: Candidate, model
         if figures[headline] is not None
     ]
     client.log_batch(run.info.run_id, metrics=metrics)
-    return logged
+    return logged, files
 
 
 def _save(folder: Path, decision: dict[str, Any], model: keras.Model, logged: LoggedModel, run_id: str) -> None:
@@ -176,7 +198,9 @@ def _installed(package: str) -> bool:
     return any(True for _ in importlib.metadata.distributions(name=package))
 
 
-def _register(client: MlflowClient, data_name: str, candidate: Candidate, logged: LoggedModel) -> str:
+def _register(
+    client: MlflowClient, data_name: str, candidate: Candidate, logged: LoggedModel, files: dict[str, str]
+) -> str:
     name = model_name(data_name)
     if not client.search_registered_models(f"name = '{name}'"):
         client.create_registered_model(name)
@@ -185,7 +209,7 @@ def _register(client: MlflowClient, data_name: str, candidate: Candidate, logged
             name,
             f"models:/{logged.model_id}",
             logged.source_run_id,
-            version_tags(candidate),
+            {**version_tags(candidate), FILES: json.dumps(files)},
             description=description(candidate),
             model_id=logged.model_id,
         ).version

@@ -13,7 +13,7 @@ from leukoscope.config import LEAKY_PROTOCOLS, Params
 from leukoscope.errors import ConfigError, RegistryError
 from leukoscope.evaluation.baseline import baseline_area
 from leukoscope.evaluation.tuned_groups import TESTED, mark, tunings
-from leukoscope.mlflow_store import locked
+from leukoscope.mlflow_store import answering, locked
 from leukoscope.packaging import log_version
 from leukoscope.ranking import Candidate, comparable, rank
 from leukoscope.registry import ChampionVersion
@@ -56,6 +56,7 @@ def register(
             f"{first.models} was trained on '{first.decision['data']['name']}' and params.yaml's fetch.name is "
             f"'{data_name}': run uv run dvc repro"
         )
+    _refuse_numbers_of_other_images(candidates, splits[splits["protocol"] == protocol])
     area = area_alone(images, splits[splits["protocol"] == protocol], first.side, params.evaluate)
     gates = [gate(candidate, params.register_, area) for candidate in candidates]
     passing = [index for index, verdicts in enumerate(gates) if all(verdict.passed for verdict in verdicts)]
@@ -76,6 +77,18 @@ def register(
         "promoted": promoted,
         "reason": reason,
     }
+
+
+def _refuse_numbers_of_other_images(candidates: list[Candidate], splits: pd.DataFrame) -> None:
+    """Raise RegistryError where metrics.json counts other images than the side that ranks has."""
+    for candidate in candidates:
+        here = splits.loc[splits["side"] == candidate.side, "image_id"].nunique()
+        if candidate.measured["n"] != here:
+            raise RegistryError(
+                f"the metrics of {candidate.models.name} are over {candidate.measured['n']} images of the "
+                f"{candidate.side} side, which has {here} here: they are of another data set or split: run uv run dvc "
+                f"repro"
+            )
 
 
 def _named(candidate: Candidate) -> dict[str, str]:
@@ -207,9 +220,10 @@ def beats_champion(candidate: Candidate, champion: ChampionVersion | None) -> Ve
 
 def _promote(data_name: str, winner: Candidate) -> tuple[Verdict, bool, str]:
     """Log the winner's version and, where it may be, make it champion. Prints what became of it, with its number."""
-    with locked("registry"):
-        verdict = beats_champion(winner, registry.champion_or_none(data_name))
+    with answering(), locked("registry"):
         version, new = log_version(data_name, winner)
+        # Asked for only now: a server has no lock, and packaging takes long enough for another process to promote.
+        verdict = beats_champion(winner, registry.champion_or_none(data_name))
         print(f"{winner.row}: version {version} of {registry.model_name(data_name)}{'' if new else ', known already'}")
         if workplace.inside_experiment():
             print(registry.set_candidate(data_name, version))

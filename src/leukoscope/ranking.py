@@ -73,7 +73,8 @@ def refuse_different_images(decisions: Mapping[str, Mapping[str, Any]], done: st
 def rank(results: Path, models: Path, names: Sequence[str], protocol: Protocol) -> list[Candidate]:
     """Rows and ensembles under `protocol`, highest AUROC on the ranking side first; ties keep the order of `names`.
 
-    Raises RegistryError where one has no result, or where two were not over the same images and split.
+    Raises RegistryError where one has no result or lacks the numbers that rank, or where two were not over the same
+    images and split.
     """
     candidates = [_candidate(results, models, name, protocol) for name in names]
     refuse_different_images({str(candidate.models): candidate.decision for candidate in candidates}, "ranked")
@@ -82,11 +83,18 @@ def rank(results: Path, models: Path, names: Sequence[str], protocol: Protocol) 
 
 def _candidate(results: Path, models: Path, row: str, protocol: Protocol) -> Candidate:
     name = f"{row}-{protocol}"
-    return Candidate(
+    candidate = Candidate(
         decision=_read(models / name / DECISION_FILE),
         metrics=_read(results / name / METRICS_FILE),
         models=models / name,
     )
+    try:
+        _ = candidate.auroc, candidate.sensitivity, candidate.measured["n"]
+    except KeyError as error:
+        raise RegistryError(
+            f"{results / name / METRICS_FILE} says nothing of {error.args[0]}, which ranks: run uv run dvc repro"
+        ) from None
+    return candidate
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ gate is `leukoscope.promotion`.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from leukoscope import workplace
 from leukoscope.errors import RegistryError
-from leukoscope.mlflow_store import open_store, shown_uri, tracking_uri
+from leukoscope.mlflow_store import answering, open_store, shown_uri, tracking_uri
 from leukoscope.ranking import DECISION_FILE
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from leukoscope.predict import Champion
 
 CHAMPION, PREVIOUS, CANDIDATE = "champion", "previous", "candidate"
+FILES = "files"  # a version's tag: its files' SHA-256 by name, kept in the database and not beside the files
 MODEL_FILE = Path("data", "model.keras")  # where mlflow.keras puts it
 REGISTER_AGAIN = "uv run dvc repro -f -s register"
 
@@ -84,6 +86,31 @@ def _files_are_gone(source: str) -> bool:
     return Path(source).is_absolute() and not (Path(source) / MODEL_FILE).exists()
 
 
+def file_hashes(folder: Path) -> dict[str, str]:
+    """The SHA-256 of every file below `folder`, by its path there."""
+    return {file.relative_to(folder).as_posix(): _sha256(file) for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _refuse_changed_files(chosen: ChampionVersion, folder: Path) -> None:
+    """Raise RegistryError unless a version's files in `folder` are those that were registered.
+
+    Versions that were registered before their files' hashes were kept pass.
+    """
+    recorded: dict[str, str] = json.loads(chosen.tags.get(FILES, "{}"))
+    for name, sha256 in recorded.items():
+        if not (folder / name).is_file() or _sha256(folder / name) != sha256:
+            raise RegistryError(
+                f"{name} of version {chosen.version} is not the file that was registered, so it is not loaded: remove "
+                f"{chosen.source} and run {REGISTER_AGAIN}, or put back the file whose SHA-256 is {sha256}"
+            )
+
+
+@answering()
 def champion_or_none(data_name: str) -> ChampionVersion | None:
     """The version that is @champion of the data set `data_name`, if any is."""
     return _with_alias(open_store(), data_name, CHAMPION)
@@ -100,6 +127,7 @@ def champion(data_name: str) -> ChampionVersion:
     return found
 
 
+@answering()
 def describe(data_name: str) -> str:
     """The champion and the version before it, as lines for a person."""
     client = open_store()
@@ -122,6 +150,7 @@ def _line(alias: str, version: ChampionVersion) -> str:
     )
 
 
+@answering()
 def promote(data_name: str, version: int | str, reason: str) -> str:
     """Make a version @champion and the one before it @previous; `reason` is kept as a tag.
 
@@ -169,6 +198,7 @@ def set_candidate(data_name: str, version: str) -> str:
     return f"version {version} of {model_name(data_name)} is a candidate"
 
 
+@answering()
 def rollback(data_name: str) -> str:
     """Swap @champion and @previous. Returns a line that says so; RegistryError where there is no version before."""
     now = champion(data_name)
@@ -178,6 +208,7 @@ def rollback(data_name: str) -> str:
     return set_champion(data_name, before.version)
 
 
+@answering()
 def load_champion(data_name: str, version: int | str | None = None) -> Champion:
     """The champion, or the version that is named: its model (framed pictures to p(ALL)), its decision and its number.
 
@@ -193,6 +224,7 @@ def load_champion(data_name: str, version: int | str | None = None) -> Champion:
             f"the files of version {chosen.version} are gone from {chosen.source}: run {REGISTER_AGAIN}"
         )
     folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=chosen.source, tracking_uri=tracking_uri()))
+    _refuse_changed_files(chosen, folder)
     decision = json.loads((folder / DECISION_FILE).read_text())
     return Champion(_scorer(folder, decision), decision, chosen.version)
 

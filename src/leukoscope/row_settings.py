@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic.fields import FieldInfo
 
 Protocol = Literal["subject", "official", "image", "paper"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -13,10 +14,24 @@ NotNegative = Annotated[float, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
+def numbers_of(field: FieldInfo) -> set[type]:
+    """Those of int and float that a field takes, None aside; empty for a field of any other kind."""
+    kinds = [field.annotation, *get_args(field.annotation)]
+    plain = {get_args(kind)[0] if get_origin(kind) is Annotated else kind for kind in kinds}
+    return plain & {int, float}
+
+
 class Section(BaseModel):
     """A part of params.yaml: frozen, no unknown keys, no NaN."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _numbers_are_no_truth_values(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, bool) and info.field_name and numbers_of(cls.model_fields[info.field_name]):
+            raise ValueError("Input should be a number")  # pydantic would take true for 1
+        return value
 
 
 class Tuned(Section):

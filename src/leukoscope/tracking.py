@@ -6,13 +6,14 @@ output of the pipeline.
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,13 +23,24 @@ from leukoscope.atomic import is_alive
 from leukoscope.config import LEAKY_PROTOCOLS
 from leukoscope.errors import RegistryError
 from leukoscope.evaluation.tuned_groups import mark, tunings
-from leukoscope.mlflow_store import ARTIFACTS, experiment_of, local_root, locked, open_store, shown_uri, tracking_uri
+from leukoscope.mlflow_store import (
+    ARTIFACTS,
+    answering,
+    experiment_of,
+    local_root,
+    locked,
+    open_store,
+    shown_uri,
+    tracking_uri,
+    unanswered,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Run
 
 FLUSH_SECONDS = 2
+HISTORY_FILE = "history.csv"
 PARENT = "mlflow.parentRunId"
 COMMIT = "mlflow.source.git.commit"
 MIRRORED = ("*.json", "*.csv", "importance/*.csv", "figures/*")
@@ -81,7 +93,11 @@ def _now() -> int:
 
 
 class TrainingRun:
-    """A training in progress. `epoch` and `finished` are for the stage; `training` makes and ends it."""
+    """A training in progress. `epoch` and `finished` are for the stage; `training` makes and ends it.
+
+    Where the store is a server that stops answering, the training goes on without it and says so once: what it lost is
+    made up for when the row is evaluated (`run_of`).
+    """
 
     def __init__(self, client: MlflowClient, experiment: str, about: Mapping[str, Any]) -> None:
         self._client = client
@@ -92,12 +108,38 @@ class TrainingRun:
         self._fold: tuple[int, str] | None = None
         self._waiting: list[Metric] = []
         self._flushed = time.monotonic()
+        self._lost = False
 
     def epoch(self, values: Mapping[str, float]) -> None:
         """Take one epoch as a dict of `models.fitting.HISTORY_COLUMNS`, to the child run of its fold.
 
         A new fold ends the one before. Values reach the store every two seconds and when a fold ends.
         """
+        self._tell(lambda: self._log_epoch(values))
+
+    def finished(self, identity: str) -> None:
+        """Tag the run with the model that came of it."""
+        self._tell(lambda: self._client.set_tag(self.run_id, "identity", identity))
+
+    def end(self, status: str) -> None:
+        """End the run and its open fold as FINISHED, FAILED or KILLED."""
+        self._tell(lambda: self._end(status))
+
+    def _tell(self, log: Callable[[], object]) -> None:
+        from mlflow.exceptions import MlflowException
+
+        if self._lost:
+            return
+        try:
+            log()
+        except MlflowException as error:
+            if local_root(tracking_uri()):  # a file on the disk that the results go to
+                raise
+            self._lost = True
+            lost = "the training goes on without it; evaluate logs its epochs once the store answers"
+            print(f"warning: {unanswered(error)}: {lost}", file=sys.stderr)
+
+    def _log_epoch(self, values: Mapping[str, float]) -> None:
         from mlflow.entities import Metric
 
         fold, step, now = int(values["fold"]), int(values["epoch"]), _now()
@@ -111,12 +153,7 @@ class TrainingRun:
         if time.monotonic() - self._flushed >= FLUSH_SECONDS:
             self._flush()
 
-    def finished(self, identity: str) -> None:
-        """Tag the run with the model that came of it."""
-        self._client.set_tag(self.run_id, "identity", identity)
-
-    def end(self, status: str) -> None:
-        """End the run and its open fold as FINISHED, FAILED or KILLED."""
+    def _end(self, status: str) -> None:
         self._end_fold(status)
         self._client.set_terminated(self.run_id, status)
 
@@ -140,14 +177,13 @@ def training(about: Mapping[str, Any], settings: config.Train) -> Iterator[Train
     The run ends FINISHED, or with whatever broke off the block: FAILED for an error, KILLED for an interrupt. Runs that
     a process of this host left open when it died are closed as KILLED first.
     """
-    client = open_store()
-    experiment = experiment_of(client, about["data"]["name"])
-    close_runs_of_dead_processes(client, experiment)
-    run = TrainingRun(client, experiment, about)
-    status = "FAILED"
-    try:
+    with answering():
+        client, experiment = open_experiment(about["data"]["name"])
+        run = TrainingRun(client, experiment, about)
         _log_params(client, run.run_id, {**about["settings"], **flattened({"train": settings.model_dump()})})
         _log_dataset(client, run.run_id, about["data"])
+    status = "FAILED"
+    try:
         yield run
         status = "FINISHED"
     except KeyboardInterrupt:
@@ -155,6 +191,14 @@ def training(about: Mapping[str, Any], settings: config.Train) -> Iterator[Train
         raise
     finally:
         run.end(status)
+
+
+def open_experiment(data_name: str) -> tuple[MlflowClient, str]:
+    """The store and the data set's experiment in it, with no run left open by a process of this host that died."""
+    client = open_store()
+    experiment = experiment_of(client, data_name)
+    close_runs_of_dead_processes(client, experiment)
+    return client, experiment
 
 
 def flattened(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -168,9 +212,14 @@ def flattened(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def close_runs_of_dead_processes(client: MlflowClient, experiment: str) -> None:
     """End the runs that processes of this host left open when they died, as KILLED."""
     for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
-        host, _, pid = run.data.tags.get("process", "").rpartition(":")
-        if host == socket.gethostname() and not is_alive(int(pid)):
+        if process_is_dead(run.data.tags):
             client.set_terminated(run.info.run_id, "KILLED")
+
+
+def process_is_dead(tags: Mapping[str, str]) -> bool:
+    """Whether a process of this host made what carries these `circumstances`, and is no more."""
+    host, _, pid = tags.get("process", "").rpartition(":")
+    return host == socket.gethostname() and not is_alive(int(pid))
 
 
 def _log_params(client: MlflowClient, run_id: str, values: Mapping[str, Any]) -> None:
@@ -189,25 +238,29 @@ def _log_dataset(client: MlflowClient, run_id: str, data: Mapping[str, str]) -> 
         client.log_inputs(run_id, [inputs])
 
 
-def run_of(client: MlflowClient, decision: Mapping[str, Any]) -> Run:
-    """The newest run of the model that decision.json describes; it is made where the store has none.
+def run_of(
+    client: MlflowClient, experiment: str, decision: Mapping[str, Any], history: Iterable[Mapping[str, float]] = ()
+) -> Run:
+    """The newest run of the model that decision.json describes; it is made, with its `history`, where there is none.
 
-    It has none where a model came from DVC's cache instead of a training.
+    There is none where a model came from DVC's cache instead of a training, or where its training lost the store.
     """
-    experiment = experiment_of(client, decision["data"]["name"])
     wanted = {name: decision[name] for name in ("identity", "row", "protocol")}
     matching = " and ".join(f"tags.{name} = '{value}'" for name, value in wanted.items())
     found = client.search_runs([experiment], matching, max_results=1, order_by=["attributes.start_time DESC"])
     if found:
         return found[0]
-    tags = {**about_tags(decision), **circumstances(), "identity": decision["identity"]}
-    run = client.create_run(experiment, tags=tags, run_name=f"{decision['row']} - {decision['protocol']}")
-    _log_params(client, run.info.run_id, decision["settings"])
-    _log_dataset(client, run.info.run_id, decision["data"])
-    client.set_terminated(run.info.run_id, "FINISHED")
-    return client.get_run(run.info.run_id)
+    run = TrainingRun(client, experiment, decision)
+    _log_params(client, run.run_id, decision["settings"])
+    _log_dataset(client, run.run_id, decision["data"])
+    for values in history:
+        run.epoch(values)
+    run.end("FINISHED")
+    run.finished(decision["identity"])  # last, so that a run which a kill left half made is not taken for it
+    return client.get_run(run.run_id)
 
 
+@answering()
 def log_evaluation(decision: Mapping[str, Any], metrics: Mapping[str, Any], folder: Path) -> None:
     """Mirror metrics.json and the tables and figures of `folder` (results/<row>-<protocol>) in the model's run.
 
@@ -215,8 +268,8 @@ def log_evaluation(decision: Mapping[str, Any], metrics: Mapping[str, Any], fold
     """
     from mlflow.entities import Metric, RunTag
 
-    client = open_store()
-    run = run_of(client, decision)
+    client, experiment = open_experiment(decision["data"]["name"])
+    run = run_of(client, experiment, decision, _epochs(folder / HISTORY_FILE))
     now = _now()
     changed = {name: value for name, value in numbers(metrics).items() if run.data.metrics.get(name) != value}
     client.log_batch(
@@ -228,6 +281,14 @@ def log_evaluation(decision: Mapping[str, Any], metrics: Mapping[str, Any], fold
         for file in sorted(folder.glob(pattern)):
             inside = file.parent.relative_to(folder).as_posix()
             client.log_artifact(run.info.run_id, str(file), None if inside == "." else inside)
+
+
+def _epochs(history: Path) -> Iterator[dict[str, float]]:
+    """The epochs of history.csv as `TrainingRun.epoch` takes them; none for an ensemble, which has no such file."""
+    if history.exists():
+        with history.open(newline="") as file:
+            for row in csv.DictReader(file):
+                yield {name: float(value) for name, value in row.items() if value}
 
 
 def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:

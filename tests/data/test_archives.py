@@ -166,3 +166,53 @@ def test_an_encrypted_zip_says_what_to_do(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"a is encrypted: unpack it by hand and set fetch\.source: folder"):
         unpack(path, tmp_path / "out", "a")
+
+
+def bomb(path: Path, name: str) -> Path:
+    """An archive of 110 MB of zeros under one name, a thousandth of it on the disk."""
+    return pack(path, {name: bytes(110_000_000)})
+
+
+@pytest.mark.parametrize(("kind_", "name"), [("zip", "1.bmp"), ("tar.gz", "1.bmp"), ("tar.xz", "notes.txt")])
+def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, kind_: str, name: str) -> None:
+    path = bomb(tmp_path / f"a.{kind_}", name)
+    with pytest.raises(DataError, match=r"a would unpack to more than 100 times its own size \(0\.1 GB\)"):
+        unpack(path, tmp_path / "out", "a")
+    assert unpacked(tmp_path / "out") == {}
+
+
+def test_a_zip_that_says_less_than_it_holds_writes_no_more_than_it_said(tmp_path: Path) -> None:
+    path = bomb(tmp_path / "a.zip", "1.bmp")
+    content = bytearray(path.read_bytes())
+    for signature, field in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):  # the sizes that zipfile goes by
+        at = content.index(signature) + field
+        content[at : at + 4] = (1000).to_bytes(4, "little")
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="not a whole zip or tar archive"):
+        unpack(path, tmp_path / "out", "a")
+    assert sum(map(len, unpacked(tmp_path / "out").values())) <= 1000
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("again", ["set/1.bmp", "./set/1.bmp", "set\\1.bmp"])
+def test_a_second_copy_of_a_member_must_be_the_same_file(tmp_path: Path, kind: str, again: str) -> None:
+    def twice(second: bytes) -> None:
+        path = tmp_path / f"a.{kind}"
+        if kind == "zip":
+            with zipfile.ZipFile(path, "w") as zipped:
+                zipped.writestr("set/1.bmp", b"one")
+                zipped.writestr(again, second)
+        else:
+            with tarfile.open(path, TAR_MODES[kind]) as tar:
+                for name, content in (("set/1.bmp", b"one"), (again, second)):
+                    info = tarfile.TarInfo(name)
+                    info.size = len(content)
+                    tar.addfile(info, io.BytesIO(content))
+
+    twice(b"one")
+    unpack(tmp_path / f"a.{kind}", tmp_path / "equal", "a")
+    assert unpacked(tmp_path / "equal") == {"set/1.bmp": b"one"}
+    for other in (b"two", b"one and more", b""):
+        twice(other)
+        with pytest.raises(DataError, match=r"a holds 1\.bmp twice in one folder, with different bytes"):
+            unpack(tmp_path / f"a.{kind}", tmp_path / f"differ {len(other)}", "a")

@@ -26,6 +26,22 @@ def test_a_table_saved_by_a_spreadsheet_reads_the_same(table: Path) -> None:
     assert read_prelim([table]) == {"prelim-1": ("57", 1)}
 
 
+TEXT = "File,Label,Subject\na/1.png,sick,p1\na/2.png,well,p2\n"
+SAVED = {
+    "with a BOM": TEXT.encode("utf-8-sig"),
+    "with CRLF": TEXT.replace("\n", "\r\n").encode(),
+    "with semicolons": TEXT.replace(",", ";").encode(),
+    "as a spreadsheet does": f"{TEXT}\n".replace(",", ";").replace("\n", "\r\n").encode("utf-8-sig"),
+}
+
+
+@pytest.mark.parametrize("how", SAVED)
+def test_a_listing_reads_the_same_however_it_was_saved(table: Path, how: str) -> None:
+    table.write_bytes(SAVED[how])
+    assert is_listing(table)
+    assert read_listing(table) == [Listed("a/1.png", "sick", "p1"), Listed("a/2.png", "well", "p2")]
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [

@@ -145,6 +145,21 @@ def test_a_link_that_leads_back_up_ends(tmp_path: Path, write: Write) -> None:
     assert len(find(tmp_path).images) == 7
 
 
+def test_links_that_lead_to_themselves_end(tmp_path: Path, write: Write) -> None:
+    write_cnmc(write, KAGGLE)
+    for name, target in (("a", "b"), ("b", "a"), ("notes.csv", "notes.csv")):
+        (tmp_path / name).symlink_to(target)
+    assert len(find(tmp_path).images) == 7
+
+
+@pytest.mark.parametrize("target", ["nowhere.bmp", "9.bmp"])
+def test_an_image_that_is_a_broken_link_is_named(tmp_path: Path, write: Write, target: str) -> None:
+    write_cnmc(write, KAGGLE)
+    (tmp_path / "9.bmp").symlink_to(target)
+    with pytest.raises(DataError, match=r"/9\.bmp is a link that leads to no file"):
+        find(tmp_path)
+
+
 def test_a_linked_folder_is_read(tmp_path: Path, write: Write) -> None:
     write_cnmc(write, KAGGLE)
     (tmp_path / "mine").mkdir()
@@ -271,3 +286,42 @@ def test_a_missing_table_is_named(tmp_path: Path, write: Write) -> None:
     write("a/1.png")
     with pytest.raises(DataError, match=r"fetch\.labels: none\.csv is neither here nor in the folder"):
         find(tmp_path, labels="none.csv")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("p1", "P1"), ("4", "04"), ("H4", "h004"), ("clinic 1/p7", "clinic 01/P07"), ("Straße", "STRASSE")],
+)
+def test_ids_that_may_be_one_persons_are_an_error_that_names_both(
+    tmp_path: Path, write: Write, first: str, second: str
+) -> None:
+    write("a/1.png", "a/2.png", "b/1.png")
+    write("labels.csv", text=f"file,label,subject\na/1.png,sick,{first}\na/2.png,sick,{second}\nb/1.png,well,q\n")
+    with pytest.raises(DataError, match=r"the subjects '.*' and '.*' differ by case or leading zeros alone") as error:
+        find(tmp_path, labels="labels.csv", positive="sick")
+    assert repr(first) in str(error.value)
+    assert repr(second) in str(error.value)
+
+
+def test_ids_of_c_nmc_with_leading_zeros_are_one_persons_too(tmp_path: Path, write: Write) -> None:
+    write("fold_0/all/UID_4_1_1_all.bmp", "fold_1/all/UID_04_1_2_all.bmp", "fold_0/hem/UID_H4_1_1_hem.bmp")
+    with pytest.raises(DataError, match="the subjects '04' and '4' differ"):
+        find(tmp_path)
+
+
+def test_ids_that_differ_by_more_are_two_people(tmp_path: Path, write: Write) -> None:
+    rows = "".join(
+        f"a/{number}.png,{'sick' if number % 2 else 'well'},{subject}\n"
+        for number, subject in enumerate(["4", "40", "104", "H4", "0", "p10", "p1"])
+    )
+    write(*(f"a/{number}.png" for number in range(7)))
+    write("labels.csv", text=f"file,label,subject\n{rows}")
+    assert len(find(tmp_path, labels="labels.csv", positive="sick").images) == 7
+
+
+def test_rows_without_an_image_and_images_without_a_row_are_counted(tmp_path: Path, write: Write) -> None:
+    write_cnmc(write, KAGGLE)
+    write(f"{KAGGLE[1]}/77.bmp")
+    found = find(tmp_path)
+    assert found.unmatched == 1  # 3.bmp of the labels
+    assert [image.image_id for image in found.images if image.set == "prelim" and image.label is None] == ["prelim-77"]

@@ -26,9 +26,25 @@ def test_lossless_formats_give_the_stored_rgb(tmp_path: Path, suffix: str) -> No
     np.testing.assert_array_equal(read_rgb(WHOLE[suffix]), PICTURE)
 
 
-def test_grey_becomes_three_equal_channels() -> None:
-    grey = PICTURE[:, :, 0]
-    np.testing.assert_array_equal(read_rgb(encoded(grey, ".png")), np.dstack([grey] * 3))
+KINDS = [
+    *((mode, format_) for format_ in ("PNG", "TIFF") for mode in ("1", "L", "LA", "P", "RGB", "RGBA")),
+    *((mode, "BMP") for mode in ("1", "L", "P", "RGB")),
+    *((mode, "JPEG") for mode in ("L", "RGB")),
+]
+
+
+@pytest.mark.parametrize(("mode", "format_"), KINDS)
+def test_every_kind_of_picture_is_what_pillow_shows_on_black(mode: str, format_: str) -> None:
+    data = saved(mode, format_)
+    shown = np.asarray(Image.open(io.BytesIO(data)).convert("RGBA")).astype(float)
+    np.testing.assert_allclose(read_rgb(data), shown[..., :3] * shown[..., 3:] / 255, atol=1)
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".png", ".jpg", ".tif"])
+@pytest.mark.parametrize("stored", [".bmp", ".png", ".jpg", ".tif"])
+def test_a_mislabelled_picture_is_read_by_what_it_is(tmp_path: Path, suffix: str, stored: str) -> None:
+    (tmp_path / f"cell{suffix}").write_bytes(WHOLE[stored])
+    np.testing.assert_array_equal(read_rgb(tmp_path / f"cell{suffix}"), read_rgb(WHOLE[stored]))
 
 
 def test_alpha_is_composited_on_black() -> None:
@@ -70,7 +86,10 @@ BROKEN = {
     "a BMP header alone": (WHOLE[".bmp"][:54], "cut off or damaged"),
     "a BMP that claims too much": (claiming(20_000, 20_000), "claims 20000x20000 pixels, more than 40 megapixels"),
     "a PNG that claims too much": (encoded(np.zeros((7000, 7000), np.uint8), ".png"), "claims 7000x7000 pixels"),
+    "a BMP that claims 60,000 x 60,000": (claiming(60_000, 60_000), "claims 60000x60000 pixels"),
+    "a BMP that claims less than nothing": (claiming(-50, 40), "cut off or damaged"),
     "CMYK": (saved("CMYK", "TIFF"), "CMYK"),
+    "a CMYK JPEG": (saved("CMYK", "JPEG"), "CMYK"),
     "floating point": (cv2.imencode(".tif", PICTURE[:, :, 0].astype(np.float32))[1].tobytes(), "float32"),
 }
 
@@ -88,3 +107,11 @@ def test_a_broken_file_is_named_with_the_reason_in_one_line(tmp_path: Path, data
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"gone\.png: no such file"):
         read_rgb(tmp_path / "gone.png")
+
+
+def test_a_file_that_is_larger_than_any_picture_is_not_read_whole(tmp_path: Path) -> None:
+    with (tmp_path / "cell.bmp").open("wb") as file:
+        file.write(WHOLE[".bmp"])
+        file.truncate(4_000_000_000)  # sparse: it takes no room
+    with pytest.raises(DataError, match=r"cell\.bmp: more than 321 MB"):
+        read_rgb(tmp_path / "cell.bmp")

@@ -107,8 +107,14 @@ def an_unknown_set(shots: list[Shot]) -> list[Shot]:
         (without_hem, "readable training images of both classes are needed"),
         (unreadable, "12 images: cannot be read"),
         (without_subjects, "1 image: labelled, but of no subject (UID_1_0_1_all.png)"),
-        (a_copy_with_the_other_label, "1 image: a copy of this picture has the other label (twin.png)"),
-        (a_jpeg_with_the_other_label, "1 image: a copy of this picture has the other label (twin.jpg)"),
+        (
+            a_copy_with_the_other_label,
+            "2 images: a copy of this picture has the other label (UID_1_0_1_all.png, twin.png)",
+        ),
+        (
+            a_jpeg_with_the_other_label,
+            "2 images: a copy of this picture has the other label (UID_1_0_1_all.png, twin.jpg)",
+        ),
         (one_id_with_both_labels, "2 images: image_id is not unique (a/cell.png, b/cell.png)"),
         (a_name_of_the_other_class, "1 image: the name says another class than the label (UID_1_0_1_all.png)"),
         (an_unknown_set, "1 image: set is not train, prelim or final (new.png)"),

@@ -1,25 +1,36 @@
 """The fetch stage as DVC runs it."""
 
 import os
+import re
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tests.standin import picture_bytes
+from tests.unprivileged import AS_A_USER
 
 STAGE = Path(__file__).parents[2] / "stages/fetch.py"
 NO_NETWORK = dict.fromkeys(("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"), "http://127.0.0.1:9")
 
 
-def run_stage(folder: Path, fetch: dict, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_stage(
+    folder: Path, fetch: dict, before: Sequence[str] = (), **environment: str
+) -> subprocess.CompletedProcess[str]:
     (folder / "params.yaml").write_text(
         yaml.safe_dump({"fetch": fetch, "models": {"row": {"backbone": "MobileNetV2"}}})
     )
     return subprocess.run(
-        [sys.executable, STAGE], cwd=folder, env=os.environ | environment, capture_output=True, text=True, timeout=60
+        [*before, sys.executable, STAGE],
+        cwd=folder,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
 
 
@@ -37,6 +48,19 @@ def test_an_error_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     done = run_stage(tmp_path, {"source": "folder", "path": "nowhere"})
     assert done.returncode == 2
     assert done.stderr == "error: fetch.path: nowhere does not exist\n"
+    assert not (tmp_path / "data/raw").exists()
+
+
+@pytest.mark.parametrize("locked", ["all/p1/1.png", "all/p1", "labels.csv"])
+def test_what_may_not_be_read_is_named_and_nothing_is_fetched(tmp_path: Path, locked: str) -> None:
+    for name in ("all/p1/1.png", "all/p1/2.png", "hem/p1/1.png", "labels.csv"):
+        (tmp_path / "own" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "own" / name).write_bytes(picture_bytes(name))
+    (tmp_path / "own" / locked).chmod(0)
+    done = run_stage(tmp_path, {"source": "folder", "path": "own"}, AS_A_USER)
+    (tmp_path / "own" / locked).chmod(0o700)
+    assert done.returncode == 2
+    assert re.fullmatch(rf"error: \S*/own/{locked} cannot be read.*permission denied.*\n", done.stderr, re.IGNORECASE)
     assert not (tmp_path / "data/raw").exists()
 
 

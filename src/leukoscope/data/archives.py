@@ -3,7 +3,7 @@
 An archive is a stranger's list of files to write. A member whose path is absolute or climbs out of the folder makes the
 whole archive refused. Of the rest only images and CSV files are written, as plain new files: links, devices and other
 kinds of entry never reach the disk, except that a tar's hard link to an earlier image of the same tar, which is how tar
-stores equal files, is written as that image's bytes.
+stores equal files, is written as that image's bytes. What unpacks to far more than pictures ever do is refused unread.
 """
 
 from __future__ import annotations
@@ -25,14 +25,16 @@ from leukoscope.progress import progress
 _WANTED = IMAGE_SUFFIXES | {".csv"}
 _BUFFER = 1 << 20
 _MEGABYTE, _GIGABYTE = 10**6, 10**9
+_MOST_GROWTH = 100  # times an archive's own size: pictures of cells unpack to 10 times theirs, a bomb to 1,000
+_HARMLESS = 100 * _MEGABYTE  # unpacked, however small the archive
 _DAMAGE = (tarfile.TarError, zipfile.BadZipFile, NotImplementedError, EOFError, zlib.error, lzma.LZMAError)
 
 
 def unpack(archive: Path, folder: Path, shown: str) -> None:
     """Write the images and CSV files of `archive`, which messages call `shown`, below the new folder `folder`.
 
-    Raises DataError if the archive is none, is damaged, truncated or encrypted, names a path outside the folder, or
-    holds more bytes than the disk has free.
+    Raises DataError if the archive is none, is damaged, truncated or encrypted, names a path outside the folder, holds
+    two files of one name that differ, or holds more bytes than the disk has free or than its size can mean honestly.
     """
     folder.mkdir(parents=True)
     try:
@@ -59,11 +61,13 @@ def _unpack_zip(stream: IO[bytes], folder: Path, shown: str) -> None:
         members = [(info, path) for info, path in named if path and _is_plain(info)]
         if any(info.flag_bits & 0x1 for info, _ in members):
             raise DataError(f"{shown} is encrypted: unpack it by hand and set fetch.source: folder")
-        _check_space(sum(info.file_size for info, _ in members), folder, shown)
+        needed = sum(info.file_size for info, _ in members)
+        _check_space(needed, folder, shown)
+        _check_growth(needed, os.fstat(stream.fileno()).st_size, shown)
         with progress("unpack", len(members), "files") as advance:
             for info, path in members:
                 with zipped.open(info) as source:
-                    _write(source, folder / path)
+                    _write(source, folder / path, shown)
                 advance(1)
 
 
@@ -74,12 +78,14 @@ def _is_plain(info: zipfile.ZipInfo) -> bool:
 
 def _unpack_tar(stream: IO[bytes], folder: Path, shown: str) -> None:
     size = os.fstat(stream.fileno()).st_size
-    done = 0
+    done = unpacked = 0
     with tarfile.open(fileobj=stream, mode="r:*") as tar, progress("unpack", size // _MEGABYTE, "MB") as advance:
         for member in tar:
             path = _wanted(member.name, shown)
+            unpacked += member.size  # of any member: what is not wanted is decompressed too, to be passed over
+            _check_space(member.size if path else 0, folder, shown)
+            _check_growth(unpacked, size, shown)
             if path and (member.isreg() or member.islnk()):
-                _check_space(member.size, folder, shown)
                 _write_member(tar, member, folder, folder / path, shown)
             megabytes = stream.tell() // _MEGABYTE
             advance(megabytes - done)
@@ -97,7 +103,7 @@ def _write_member(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, t
         source = (folder / earlier).open("rb")
     assert source is not None  # tarfile has content for every regular member
     with source:
-        _write(source, target)
+        _write(source, target, shown)
 
 
 def _check_end(tar: tarfile.TarFile, shown: str) -> None:
@@ -118,6 +124,14 @@ def _wanted(name: str, shown: str) -> PurePosixPath | None:
     return path
 
 
+def _check_growth(unpacked: int, packed: int, shown: str) -> None:
+    if unpacked > max(_HARMLESS, _MOST_GROWTH * packed):
+        raise DataError(
+            f"{shown} would unpack to more than {_MOST_GROWTH} times its own size ({unpacked / _GIGABYTE:.1f} GB), "
+            f"which pictures do not: if you trust it, unpack it by hand and set fetch.source: folder"
+        )
+
+
 def _check_space(needed: int, folder: Path, shown: str) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
@@ -125,7 +139,22 @@ def _check_space(needed: int, folder: Path, shown: str) -> None:
         raise DataError(f"{shown} needs {sizes}")
 
 
-def _write(source: IO[bytes], target: Path) -> None:
+def _write(source: IO[bytes], target: Path, shown: str) -> None:
+    if target.exists():
+        _check_same(source, target, shown)
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("wb") as file:
         shutil.copyfileobj(source, file, _BUFFER)
+
+
+def _check_same(source: IO[bytes], target: Path, shown: str) -> None:
+    with target.open("rb") as first:
+        while True:
+            ours, theirs = first.read(_BUFFER), source.read(_BUFFER)
+            if ours != theirs:
+                raise DataError(
+                    f"{shown} holds {target.name} twice in one folder, with different bytes: keep one of them"
+                )
+            if not ours:
+                return

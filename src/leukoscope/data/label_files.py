@@ -102,10 +102,16 @@ def _rows(table: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, 
 
 
 def _records(table: Path, errors: str = "strict") -> Iterator[tuple[int, list[str]]]:
-    """Line numbers and stripped values; the first record, the header, in lower case."""
+    """Line numbers and stripped values; the first record, the header, in lower case.
+
+    Values stand between commas, or between semicolons where the header has these alone: spreadsheets write them where
+    the comma is the decimal point.
+    """
     try:
         with table.open(newline="", encoding="utf-8-sig", errors=errors) as file:
-            reader = csv.reader(file)
+            header = file.readline()
+            file.seek(0)
+            reader = csv.reader(file, delimiter=";" if ";" in header and "," not in header else ",")
             for number, record in enumerate(reader):
                 values = [value.strip() for value in record]
                 yield reader.line_num, values if number else [value.lower() for value in values]

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import filecmp
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -32,6 +33,9 @@ LOOKED_FOR = (
 )
 
 
+_LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
+
+
 class Image(NamedTuple):
     """One image: its path below the root (posix), where its bytes are, and a row of data/raw/index.csv."""
 
@@ -46,13 +50,17 @@ class Image(NamedTuple):
 
 @dataclass(frozen=True)
 class ImageSet:
-    """The images of a folder, sorted by file; `ignored` others were passed over, `repeated` were second copies."""
+    """The images of a folder, sorted by file; `ignored` others were passed over, `repeated` were second copies.
+
+    `unmatched` rows of preliminary labels name no image.
+    """
 
     images: tuple[Image, ...]
     classes: dict[int, str]
     cnmc: bool
     ignored: int = 0
     repeated: int = 0
+    unmatched: int = 0
     prelim_labels: Path | None = None
 
 
@@ -66,8 +74,8 @@ class Tree(NamedTuple):
 def find_images(root: Path, settings: Fetch, shown: str) -> ImageSet:
     """Find and label the images below `root`, which messages call `shown`.
 
-    Raises DataError if there are none, if names, folders and labels disagree, or if the training images are of one
-    class only.
+    Raises DataError if there are none, if names, folders and labels disagree, if the training images are of one class
+    only, or if two subjects' ids are so alike that they may be one person's.
     """
     tree = scan(root)
     if not tree.images:
@@ -78,31 +86,45 @@ def find_images(root: Path, settings: Fetch, shown: str) -> ImageSet:
     else:
         found = _cnmc_images(root, tree, table, settings, shown) or _foldered_images(root, tree, settings, shown)
     _check_both_classes(found, shown)
+    _check_subjects(found, shown)
     return found
 
 
 def scan(root: Path) -> Tree:
-    """List images and CSV files below `root`. Links are followed; hidden entries and __MACOSX are left out."""
+    """List images and CSV files below `root`. Links are followed; hidden entries and __MACOSX are left out.
+
+    Raises DataError for a folder that cannot be read, a name that is not UTF-8, and an image that is a broken link.
+    """
     tree = Tree([], [])
     start = os.path.realpath(root)
     pending, seen = [("", start)], {start}
     while pending:
         prefix, folder = pending.pop()
         for entry in _visible_entries(folder):
-            if entry.is_dir():
+            if _is(entry, "dir"):
                 path = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
                 if path not in seen:  # a link may lead back up
                     seen.add(path)
                     pending.append((f"{prefix}{entry.name}/", path))
                 continue
             suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 - a tenth of a Path's time
-            if suffix in IMAGE_SUFFIXES and entry.is_file():
+            if suffix in IMAGE_SUFFIXES and _is(entry, "file"):
                 tree.images.append(prefix + entry.name)
-            elif suffix == ".csv" and entry.is_file():
+            elif suffix in IMAGE_SUFFIXES and entry.is_symlink():
+                raise DataError(f"{entry.path} is a link that leads to no file: mend it or take it out")
+            elif suffix == ".csv" and _is(entry, "file"):
                 tree.tables.append(prefix + entry.name)
     tree.images.sort()
     tree.tables.sort()
     return tree
+
+
+def _is(entry: os.DirEntry[str], kind: str) -> bool:
+    """Whether an entry is a "dir" or a "file", also through links; a link that leads to itself is neither."""
+    try:
+        return entry.is_dir() if kind == "dir" else entry.is_file()
+    except OSError:
+        return False
 
 
 def _visible_entries(folder: str) -> list[os.DirEntry[str]]:
@@ -151,6 +173,7 @@ def _cnmc_images(root: Path, tree: Tree, table: Path | None, settings: Fetch, sh
         cnmc=True,
         ignored=len(tree.images) - len(images),
         repeated=len(images) - len(kept),
+        unmatched=len(labels.keys() - {image.image_id for image in kept}),
         prelim_labels=tables[0] if tables else None,
     )
 
@@ -244,3 +267,15 @@ def _check_both_classes(found: ImageSet, shown: str) -> None:
     if labels != {0, 1}:
         only = " and ".join(found.classes[label] for label in labels if label is not None)
         raise DataError(f"{shown} holds training images of one class only ({only}); a classifier needs both")
+
+
+def _check_subjects(found: ImageSet, shown: str) -> None:
+    """One person under two ids would stand on both sides of a split that is meant to keep people apart."""
+    alike: dict[str, str] = {}
+    for subject in sorted({image.subject for image in found.images if image.subject is not None}):
+        first = alike.setdefault(_LEADING_ZEROS.sub("", subject.casefold()), subject)
+        if first != subject:
+            raise DataError(
+                f"{shown}: the subjects {first!r} and {subject!r} differ by case or leading zeros alone: give one "
+                f"person one id, or two people ids that differ by more"
+            )

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from leukoscope.arrays import new_array
 from leukoscope.atomic import new_folder
 from leukoscope.data.reading import read_rgb
 from leukoscope.errors import DataError
@@ -52,9 +53,7 @@ def pack_images(images: pd.DataFrame, raw: Path, packs: Sequence[Pack], folder: 
     """
     with new_folder(folder) as part:
         arrays = {
-            (frame, size): np.lib.format.open_memmap(
-                part / pack_name(frame, size), "w+", np.uint8, (len(images), size, size, 3)
-            )
+            (frame, size): new_array(part / pack_name(frame, size), np.uint8, (len(images), size, size, 3))
             for frame, size in packs
         }
 

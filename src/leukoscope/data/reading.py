@@ -18,6 +18,7 @@ from PIL import Image
 from leukoscope.errors import DataError
 
 MAX_PIXELS = 40_000_000  # a cell's picture has 0.2 million; a header that claims more than this is not decoded
+MAX_BYTES = 8 * MAX_PIXELS + (1 << 20)  # of a file: four channels of 16 bits without compression, and a header
 _COLOUR_MODES_REFUSED = frozenset({"CMYK", "LAB", "HSV"})
 
 cv2.utils.logging.setLogLevel(
@@ -44,11 +45,13 @@ def read_rgb(source: Path | str | bytes, name: str | None = None) -> np.ndarray:
 
 
 def read_bytes(file: Path) -> bytes:
-    """A file's bytes. Raises DataError if it cannot be read."""
+    """A file's bytes. Raises DataError if it cannot be read, or is larger than any picture that may be decoded."""
     try:
-        return file.read_bytes()
+        if file.stat().st_size <= MAX_BYTES:
+            return file.read_bytes()
     except OSError as error:
         raise DataError(f"{file}: {(error.strerror or 'unreadable').lower()}") from None
+    raise DataError(f"{file}: more than {MAX_BYTES // 1_000_000} MB, which no picture of a cell needs")
 
 
 def decode(data: bytes) -> np.ndarray:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import csv
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -50,6 +51,7 @@ class FetchSummary:
     counts: dict[tuple[str, str], int]
     ignored: int
     repeated: int
+    unmatched: int
     cnmc_complete: bool
     verified: catalogue.Verification | None
 
@@ -67,6 +69,8 @@ class FetchSummary:
             lines.append(f"{self.ignored} other images were passed over: nothing says what they are")
         if self.repeated:
             lines.append(f"{self.repeated} second copies were passed over")
+        if self.unmatched:
+            lines.append(f"{self.unmatched} rows of the preliminary labels name no image that is there")
         return "\n".join(lines)
 
 
@@ -81,7 +85,7 @@ def fetch(settings: Fetch, target: Path = RAW) -> FetchSummary:
         raise ConfigError(
             "fetch.verify compares with C-NMC 2019; synthetic cells are not in it: set fetch.verify: false"
         )
-    with new_folder(target) as folder:
+    with new_folder(target) as folder, _unreadable_named():
         scratch = folder / "unpacked"
         root, shown = _SOURCES[settings.source](settings, scratch)
         _check_apart(root, scratch, target, shown)
@@ -94,6 +98,18 @@ def fetch(settings: Fetch, target: Path = RAW) -> FetchSummary:
         summary = _summary(settings, found, verified)
         write_json(folder / "source.json", _source_json(settings, found, summary))
     return summary
+
+
+@contextmanager
+def _unreadable_named() -> Iterator[None]:
+    """Turn a permission that is missing, for an image or a table, into DataError."""
+    try:
+        yield
+    except PermissionError as error:
+        raise DataError(
+            f"{error.filename} cannot be read ({(error.strerror or '').lower()}): give this user the right to, or take "
+            f"it out; nothing was fetched"
+        ) from None
 
 
 def _synthetic(settings: Fetch, scratch: Path) -> Opened:
@@ -187,6 +203,7 @@ def _summary(settings: Fetch, found: ImageSet, verified: catalogue.Verification 
         counts={kind: kinds[kind] for kind in sorted(kinds, key=lambda kind: (SETS.index(kind[0]), kind[1]))},
         ignored=found.ignored,
         repeated=found.repeated,
+        unmatched=found.unmatched,
         cnmc_complete=found.cnmc and catalogue.is_complete([image.image_id for image in found.images]),
         verified=verified,
     )

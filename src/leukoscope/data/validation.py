@@ -15,7 +15,7 @@ from leukoscope.atomic import new_file, new_folder, write_json
 from leukoscope.config import Validate
 from leukoscope.data import expectations
 from leukoscope.data.catalogue import TABLE_I, load_catalogue
-from leukoscope.data.duplicates import assign_groups, find_duplicates
+from leukoscope.data.duplicates import KINDS, assign_groups, find_duplicates
 from leukoscope.data.expectations import Finding, Suite
 from leukoscope.data.manifest import BadImage, build_manifest, read_index, to_table
 from leukoscope.data.reading import read_rgb
@@ -113,8 +113,10 @@ def _table(index: pd.DataFrame, images: pd.DataFrame, pairs: pd.DataFrame, class
     table["owned"] = table["label"].isna() | table["subject"].notna()
     table["training_label"] = table["label"].where((table["set"] == "train") & table["readable"])
     table["named_label"] = pd.array(_named_labels(table["file"], classes), "Int8")
-    table["copy_label"] = table["duplicate_of"].map(label).astype("Int8")
-    table["cell_label"] = table["image_id"].map(_other_labels(pairs, label)).astype("Int8")
+    of_kind = {kind: pairs[pairs["kind"] == kind] for kind in KINDS}
+    copies = pd.concat([of_kind["identical"], of_kind["near"]])
+    table["copy_label"] = table["image_id"].map(_other_labels(copies, label)).astype("Int8")
+    table["cell_label"] = table["image_id"].map(_other_labels(of_kind["same-cell"], label)).astype("Int8")
     table["subject_labels"] = table.groupby("subject")["label"].transform("nunique").where(table["label"].notna())
     for channel, name in enumerate(("red", "green", "blue")):
         table[name] = table["colour"].str[channel].astype(float)
@@ -140,10 +142,9 @@ def _named_labels(files: Iterable[str], classes: dict[str, str]) -> list[int | N
 
 
 def _other_labels(pairs: pd.DataFrame, label: dict[str, Any]) -> dict[str, int]:
-    """For each image whose cell is photographed again under the other label: that label."""
+    """For each image of a pair whose two labels differ: the other's."""
     other: dict[str, int] = {}
-    cells = pairs[pairs["kind"] == "same-cell"]
-    for first, second in zip(cells["first"], cells["second"], strict=True):
+    for first, second in zip(pairs["first"], pairs["second"], strict=True):
         for mine, theirs in ((first, second), (second, first)):
             if pd.notna(label[mine]) and pd.notna(label[theirs]) and label[mine] != label[theirs]:
                 other[mine] = label[theirs]

@@ -26,6 +26,23 @@ def decide(predictions: pd.DataFrame, threshold: Threshold, settings: Evaluate) 
     return {"folds": {str(fold): point(rows) for fold, rows in val.groupby("fold")}, "pooled": point(val)}
 
 
+def refuse_other_data(decision: dict[str, Any], about: dict[str, Any]) -> None:
+    """Raise SplitError if a model was trained on other images or another split than `about` (`RowInputs.about`) has."""
+    other = [
+        what
+        for what, of_model, here in (
+            ("other images", decision["data"]["hash"], about["data"]["hash"]),
+            ("another split", decision["split_hash"], about["split_hash"]),
+        )
+        if of_model != here
+    ]
+    if other:
+        raise SplitError(
+            f"the model of {decision['row']}-{decision['protocol']} was trained on {' and '.join(other)}: run dvc "
+            f"repro to train it on these"
+        )
+
+
 def refuse_seen_images(decision: dict[str, Any], split: pd.DataFrame, images: pd.DataFrame) -> None:
     """Raise SplitError if a fold's model was trained on a picture that the fold tests, under an honest protocol."""
     if decision["protocol"] not in HONEST_PROTOCOLS:

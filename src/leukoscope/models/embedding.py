@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from leukoscope.arrays import new_array
 from leukoscope.atomic import new_folder, write_json
 from leukoscope.data.augment import Draw, draws_of
 from leukoscope.models.architecture import LayerFacts, unweighted
@@ -54,7 +55,7 @@ def embed(
     channels = computed.width
     with new_folder(folder) as part:
         shape = (len(images), 1 + row["views"] + len(turns), channels)
-        features = np.lib.format.open_memmap(part / FEATURES_FILE, "w+", np.float32, shape)
+        features = new_array(part / FEATURES_FILE, np.float32, shape)
         computed.read_into(features.reshape(-1, channels))
         features.flush()
         about = {**_about(row), "channels": channels, "maps": computed.maps, "layers": computed.layers}

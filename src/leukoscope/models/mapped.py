@@ -5,10 +5,13 @@ The kernel can write such memory out and give it to others, as it cannot do with
 
 from __future__ import annotations
 
+import math
 import tempfile
 from pathlib import Path
 
 import numpy as np
+
+from leukoscope.arrays import take_room
 
 GATHERED_AT_ONCE = 1024  # images
 
@@ -17,6 +20,7 @@ def mapped(shape: tuple[int, ...], folder: Path) -> np.ndarray:
     """A float32 array in a file without a name in `folder`, which goes with the array, also when the process dies."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as file:
+        take_room(file, math.prod(shape) * np.dtype(np.float32).itemsize)
         return np.asarray(np.memmap(file, np.float32, "w+", shape=shape))
 
 
