@@ -8,6 +8,7 @@ import subprocess
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.tuning import server
 
@@ -58,6 +59,11 @@ def cell() -> np.ndarray:
     colour = np.stack([90 + texture, 40 + 0.5 * texture, 110 + texture], axis=-1)
     return np.where(inside[..., None], colour, 0).astype(np.uint8)
 
+
+# Properties are tried on the same few hundred examples every time; `make fuzz` looks for new ones.
+settings.register_profile("quick", max_examples=50, derandomize=True, deadline=None, database=None)
+settings.register_profile("fuzz", max_examples=5000, deadline=None, suppress_health_check=list(HealthCheck))
+settings.load_profile("quick")
 
 REAL_INPUT = {"cnmc": "LEUKOSCOPE_CNMC", "imagenet": "LEUKOSCOPE_WEIGHTS"}
 

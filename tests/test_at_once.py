@@ -30,7 +30,7 @@ register(params(sys.argv[1]), images(), splits())
 
 def registering(row: str, folder: Path) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
-    pipes = {name: subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     return subprocess.Popen([sys.executable, "-c", REGISTER, row], cwd=folder, env=environment, text=True, **pipes)
 
 

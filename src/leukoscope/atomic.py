@@ -17,7 +17,6 @@ from typing import Any
 
 from leukoscope.errors import disk_is_full
 
-
 NO_ROOM = 1 << 16  # bytes: less is left only where something has just filled the disk
 
 

@@ -307,15 +307,17 @@ def load_params(path: Path | str = PARAMS_FILE) -> Params:
     mistakes: list[str] = []
     params: Params | None = None
     try:
-        params = Params(**content)
+        params = Params.model_validate(content)
     except ValidationError as error:
         mistakes += in_words(error, Params)
     models = content.get("models")
     defaults = content.get("model_defaults") or {}
     if isinstance(models, dict) and isinstance(defaults, dict):
         for name, own in models.items():
+            if not isinstance(own or {}, dict):  # Params has said so
+                continue
             try:
-                row = ModelSettings(**{**defaults, **(own or {})})
+                row = ModelSettings.model_validate({**defaults, **(own or {})})
             except ValidationError as error:
                 mistakes += in_words(error, ModelSettings, f"models.{name}")
                 continue

@@ -27,7 +27,15 @@ _BUFFER = 1 << 20
 _MEGABYTE, _GIGABYTE = 10**6, 10**9
 _MOST_GROWTH = 100  # times an archive's own size: pictures of cells unpack to 10 times theirs, a bomb to 1,000
 _HARMLESS = 100 * _MEGABYTE  # unpacked, however small the archive
-_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, NotImplementedError, EOFError, zlib.error, lzma.LZMAError)
+_DAMAGE = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    NotImplementedError,
+    EOFError,
+    UnicodeDecodeError,
+    zlib.error,
+    lzma.LZMAError,
+)
 
 
 def unpack(archive: Path, folder: Path, shown: str) -> None:
