@@ -37,7 +37,8 @@ ARTIFACTS = "artifacts"
 EXPERIMENT_PREFIX = "leukoscope/"
 SQLITE = "sqlite:///"
 LOCK_WAIT_SECONDS = 60
-# They tell of each of 60 migrations of a new store, and that an environment made by uv holds no pip.
+# They tell of each of 60 migrations of a new store, that an environment made by uv holds no pip, and once more, in
+# several lines, of every error that is raised.
 NOISY = ("alembic", "mlflow.store.db.utils", "mlflow.utils.environment")
 
 # Every column of MLflow's database that holds an artifact location.
@@ -78,7 +79,10 @@ def unanswered(error: Exception) -> str:
 
 
 def _what_to_do() -> str:
-    if local_root(tracking_uri()):
+    root = local_root(tracking_uri())
+    if root and not os.access(root, os.W_OK):
+        return f"this user may only read {root}, which is enough to predict"
+    if root:
         return "upgrade it with uv run mlflow db upgrade, or move mlruns away and run uv run dvc repro -f -s register"
     return "start it, or mend MLFLOW_TRACKING_URI, and run the same command again: nothing is lost"
 
@@ -90,9 +94,12 @@ def local_root(uri: str) -> Path | None:
 
 @contextmanager
 def locked(name: str) -> Iterator[None]:
-    """Hold the lock `name` of a local store against other processes; a server keeps its own order."""
+    """Hold the lock `name` of a local store against other processes.
+
+    A server keeps its own order, and who may only read a store changes nothing that needs one.
+    """
     root = local_root(tracking_uri())
-    if root is None:
+    if root is None or (root.exists() and not os.access(root, os.W_OK)):
         yield
         return
     with atomic.locked(root / f"{name}.lock"):
@@ -107,7 +114,7 @@ def open_store() -> MlflowClient:
     from mlflow import MlflowClient
 
     for noisy in NOISY:
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
     uri = tracking_uri()
     root = local_root(uri)
     with answering(), locked("store"):

@@ -12,26 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.checkout import TINY, Checkout, tiny_checkout
+from tests.pipeline.checkout import ROOT, TINY, Checkout, tiny_checkout
 
 pytestmark = pytest.mark.slow
 
 KILLED = Path(__file__).with_name("killed")
 ROWS = ["modified_mobilenet", "mobilenetv2"]
-STAGES = {
-    "fetch",
-    "validate",
-    "split",
-    "plan",
-    "pack",
-    "augment",
-    *(f"embed-{row}" for row in ROWS),
-    *(f"{stage}-{row}-subject" for stage in ("train", "evaluate") for row in ROWS),
-    "members-both",
-    "ensemble-both-subject",
-    "register",
-    "report",
-}
+STAGES = {script.stem for script in (ROOT / "stages").glob("*.py")} - {"_stage"}
 
 
 def tiny(folder: Path) -> Checkout:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 
 def _stage() -> str | None:
-    """The stage that this process is, as a file's name; None for any other process."""
-    words = [Path(word).stem if word.startswith("stages/") else word for word in sys.orig_argv[1:]]
-    return "-".join(words) if sys.orig_argv[1:2] and sys.orig_argv[1].startswith("stages/") else None
+    """The stage that this process is; None for any other process."""
+    script = Path(sys.orig_argv[1]) if len(sys.orig_argv) > 1 else Path()
+    return script.stem if script.parent.name == "stages" else None
 
 
 def _of_an_output(event: str, arguments: tuple) -> bool:
