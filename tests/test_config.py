@@ -100,6 +100,12 @@ def test_one_mistake_is_one_line_with_what_is_allowed(tmp_path: Path, text: str,
         ("models: {a: , b: }\nensembles: {both: {members: [a, b], weights: [1, 2]}}", "both.weights: unknown key"),
         ("models: {a: {backbone: vgg16, taps: [b, c, b]}}", "models.a.taps: b is named twice"),
         ("models: {a: {backbone: vgg16, mode: finetune, pooling: cell}}", "models.a: mode finetune takes no taps"),
+        ("models: {a: {backbone: vgg16, statistics: [area, area]}}", "models.a.statistics: area is named twice"),
+        ("models: {a: {backbone: vgg16, beside: {backbone: mobilenet}}}", "models.a.beside.weights"),
+        (
+            "models: {a: {backbone: vgg16, mode: finetune, beside: {backbone: mobilenet, weights: none}}}",
+            "models.a: mode finetune takes no taps, one backbone",
+        ),
         (
             "models: {a: {backbone: vgg16, mode: finetune, head: kernel}}",
             "models.a: mode finetune takes no kernel head",

@@ -116,6 +116,8 @@ def test_an_ensemble_names_all_that_its_members_are(tmp_path: Path) -> None:
     decision = joined(one, dataclasses.replace(two, decision=changed))
     assert decision["mode"] == "finetune, frozen"
     assert decision["weights_kind"] == "imagenet, untrained"
+    of_two = {**two.decision, "settings": settings, "weights_kind": "file, imagenet"}
+    assert joined(one, dataclasses.replace(two, decision=of_two))["weights_kind"] == "file, imagenet, untrained"
     assert decision["settings"] == {"members": ["one", "two"], "frame": 300, "rotations": 1}
     assert decision["parameters"] == {"total": 16, "trainable": 12}
 

@@ -96,15 +96,17 @@ def test_the_model_carries_its_figures_and_its_run(checkout: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("folds", "mode", "words"),
+    ("folds", "mode", "beside", "words"),
     [
-        ("01234", "frozen", "mean of 5 fold heads on one backbone"),
-        ("012", "finetune", "mean of 3 finetuned models"),
-        ("0", "frozen", "one model"),
+        ("01234", "frozen", None, "mean of 5 fold heads on one backbone"),
+        ("01234", "frozen", {"backbone": "resnet50"}, "mean of 5 fold heads on two backbones"),
+        ("012", "finetune", None, "mean of 3 finetuned models"),
+        ("0", "frozen", None, "one model"),
     ],
 )
-def test_a_version_says_how_its_folds_became_one_model(folds: str, mode: str, words: str) -> None:
-    assert combination({"folds": dict.fromkeys(folds), "mode": mode}) == words
+def test_a_version_says_how_its_folds_became_one_model(folds: str, mode: str, beside: dict | None, words: str) -> None:
+    decision = {"folds": dict.fromkeys(folds), "mode": mode, "settings": {"beside": beside}}
+    assert combination(decision) == words
 
 
 def test_the_registered_model_gives_the_p_of_its_folds(checkout: Path) -> None:

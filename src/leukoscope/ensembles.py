@@ -132,7 +132,7 @@ def _val_auroc(predictions: pd.DataFrame) -> float | None:
 
 
 def _all_of(words: Iterable[str]) -> str:
-    return ", ".join(sorted(set(words)))
+    return ", ".join(sorted({word for several in words for word in several.split(", ")}))
 
 
 def _largest_frame(name: str, decisions: Iterable[Mapping[str, Any]]) -> int:

@@ -103,7 +103,9 @@ def combination(decision: dict[str, Any]) -> str:
         return f"mean of the rows {', '.join(members)}" + (f", each the mean of {folds} folds" if folds > 1 else "")
     if folds == 1:
         return "one model"
-    return f"mean of {folds} " + ("fold heads on one backbone" if decision["mode"] == "frozen" else "finetuned models")
+    if decision["mode"] == "finetune":
+        return f"mean of {folds} finetuned models"
+    return f"mean of {folds} fold heads on {'two backbones' if decision['settings'].get('beside') else 'one backbone'}"
 
 
 def _close_models_of_dead_processes(client: MlflowClient, experiment: str) -> None:

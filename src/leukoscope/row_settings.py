@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 Protocol = Literal["subject", "official", "image", "paper"]
@@ -12,6 +12,19 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Name = TypeVar("Name", bound=str)
+
+
+def each_once(named: tuple[Name, ...]) -> tuple[Name, ...]:
+    """The names, none of which stands twice."""
+    twice = [name for name in named if named.count(name) > 1]
+    if twice:
+        raise ValueError(f"{twice[0]} is named twice")
+    return named
+
+
+Layers = Annotated[tuple[str, ...], AfterValidator(each_once)]
+Statistics = Annotated[tuple[Literal["area", "shape", "colour"], ...], AfterValidator(each_once)]
 
 
 def numbers_of(field: FieldInfo) -> set[type]:
@@ -44,6 +57,14 @@ class Tuned(Section):
     fold: int = Field(ge=0, description="the study saw this fold's train and val sides")
 
 
+class Branch(Section):
+    """A backbone that sees a row's pictures, and which of its layers are read."""
+
+    backbone: str
+    weights: str = Field(description="imagenet, none, or a .weights.h5 file")
+    taps: Layers = Field(default=(), description="layers whose pooled maps are joined, in order; none: the last map")
+
+
 class ModelSettings(Section):
     """A row: everything that makes one model differ from another."""
 
@@ -53,18 +74,17 @@ class ModelSettings(Section):
     size: int = Field(default=224, ge=32, description="pixels of the backbone's square input")
     mode: Literal["frozen", "finetune"] = "frozen"
     views: int = Field(default=0, ge=0, description="augmented copies of each training image, where a head is trained")
-    taps: tuple[str, ...] = Field(
+    taps: Layers = Field(
         default=(), description="layers of the backbone whose pooled maps are joined, in order; none: its last map"
     )
+    beside: Branch | None = Field(default=None, description="a second backbone, whose pooled maps are joined to these")
     pooling: Literal["max", "avg", "cell"] = Field(
         default="max", description="of each map; cell: mean and deviation over the cell's own pixels"
     )
     colours: Literal["raw", "normalized", "both"] = Field(
         default="raw", description="normalized: each channel's mean and deviation over the cell moved to fixed ones"
     )
-    statistics: tuple[Literal["area", "shape", "colour"], ...] = Field(
-        default=(), description="of the cell, as further columns beside the backbone's"
-    )
+    statistics: Statistics = Field(default=(), description="of the cell, as further columns beside the backbone's")
     statistics_share: float = Field(
         default=0.2, gt=0, lt=1, description="of the squared distance of two images that the statistics make up"
     )
@@ -91,24 +111,23 @@ class ModelSettings(Section):
         default=None, exclude=True, description="where values come from: the same values make the same model"
     )
 
-    @field_validator("taps", "statistics")
-    @classmethod
-    def _each_once(cls, named: tuple[str, ...]) -> tuple[str, ...]:
-        twice = [name for name in named if named.count(name) > 1]
-        if twice:
-            raise ValueError(f"{twice[0]} is named twice")
-        return named
-
     @model_validator(mode="after")
     def _finetuning_as_the_study_does(self) -> ModelSettings:
-        beyond_the_study = self.taps or self.pooling == "cell" or self.colours != "raw" or self.statistics
-        if self.mode == "finetune" and beyond_the_study:
+        more_than_a_last_map = self.taps or self.beside or self.statistics
+        if self.mode == "finetune" and (more_than_a_last_map or self.pooling == "cell" or self.colours != "raw"):
             raise ValueError(
-                "mode finetune takes no taps, no pooling cell, no statistics and raw colours alone: use mode frozen"
+                "mode finetune takes no taps, one backbone, no pooling cell, no statistics and raw colours alone: "
+                "use mode frozen"
             )
         if self.mode == "finetune" and self.head == "kernel":
             raise ValueError("mode finetune takes no kernel head, which has no gradient to train by: use mode frozen")
         return self
+
+    @property
+    def branches(self) -> tuple[Branch, ...]:
+        """The row's backbones, in the order of its columns."""
+        own = Branch(backbone=self.backbone, weights=self.weights, taps=self.taps)
+        return (own, self.beside) if self.beside else (own,)
 
     @property
     def looks_for_the_cell(self) -> bool:

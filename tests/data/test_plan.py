@@ -4,17 +4,30 @@ import pytest
 
 from leukoscope.config import ModelSettings
 from leukoscope.data.plan import embedding
+from leukoscope.row_settings import Branch
 
 ROW = ModelSettings(backbone="mobilenetv2", views=2, rotations=4)
 
 
-@pytest.mark.parametrize("change", [{"class_weight": "balanced"}, {"sampling": "group"}, {"dropout": 0.5}])
+@pytest.mark.parametrize(
+    "change", [{"class_weight": "balanced"}, {"sampling": "group"}, {"dropout": 0.5}, {"statistics_share": 0.5}]
+)
 def test_what_concerns_training_alone_is_not_embedded_again(change: dict) -> None:
     assert embedding(ROW.model_copy(update=change)) == embedding(ROW)
 
 
 @pytest.mark.parametrize(
-    "change", [{"rotations": 8}, {"views": 3}, {"size": 96}, {"weights": "none"}, {"taps": ("a",)}, {"colours": "both"}]
+    "change",
+    [
+        {"rotations": 8},
+        {"views": 3},
+        {"size": 96},
+        {"weights": "none"},
+        {"taps": ("a",)},
+        {"colours": "both"},
+        {"statistics": ("area",)},
+        {"beside": Branch(backbone="mobilenet", weights="none")},
+    ],
 )
 def test_what_a_backbone_is_shown_is_embedded_anew(change: dict) -> None:
     assert embedding(ROW.model_copy(update=change)) != embedding(ROW)

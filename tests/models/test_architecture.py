@@ -54,7 +54,7 @@ def test_a_frozen_row_consists_of_the_same_layers_and_trains_its_head_alone(
     head = build_head(ROW, 8)
     row = ROW.model_copy(update={"pooling": pooling})
     write_json(tmp_path / LAYERS_FILE, describe(backbone))
-    frozen = whole_row(BackbonePass(row).layers(tmp_path / "backbone.xml", 8), head)
+    frozen = whole_row(BackbonePass(row, row.branches[0]).layers(tmp_path / "backbone.xml", 8), head)
     finetuned = whole_row(None, trainable_model(backbone, head, pooling, "fold_0"))
     assert [(layer["kind"], layer["output"], layer["parameters"]) for layer in frozen] == [
         (layer["kind"], layer["output"], layer["parameters"]) for layer in finetuned

@@ -181,7 +181,7 @@ def test_statistics_follow_the_backbones_columns_and_share_its_pass(framed: np.n
 def test_what_a_row_consists_of_names_its_statistics(framed: np.ndarray, store: Path, tmp_path: Path) -> None:
     images = pd.DataFrame({"image_id": ["a", "b"], "sha256": ["1" * 64, "2" * 64]})
     draws = pd.DataFrame({"image_id": [], "view": []})
-    row = {**ROW.model_dump(include={"backbone", "weights", "frame", "size", "taps", "pooling", "colours"})}
+    row = {**ROW.model_dump(include={"backbone", "weights", "frame", "size", "taps", "beside", "pooling", "colours"})}
     row |= {"statistics": list(ALL), "views": 0, "rotations": 1, "mode": "frozen"}
     embed(row, images, framed[:2], draws, False, store, tmp_path / "features")
     features, about = read_features(tmp_path / "features")
@@ -199,8 +199,8 @@ def test_what_a_row_consists_of_names_its_statistics(framed: np.ndarray, store: 
     told = [(layer["kind"], layer["output"], layer["detail"]) for layer in about["layers"][-3:]]
     assert told == [
         ("MeanAndDeviation", [OF_BACKBONE], "conv_pw_3_relu"),
-        ("Statistics", [9], "area, shape, colour"),
-        ("Concatenate", [COLUMNS], ""),
+        ("Statistics", [9], "area, shape, colour, of the framed pixels"),
+        ("Concatenate", [COLUMNS], "mobilenet, statistics"),
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -63,6 +64,20 @@ def test_the_model_is_drawn_from_the_picture_to_p_with_every_layer_and_weight(ra
     assert {box.title: box.state for box in boxes}["mobilenetv2"] == "frozen"
     assert boxes[6].detail == "relu, kernel L2 0.016, activity L1 0.006, bias L1 0.006"
     assert "mean of 3 folds' models" in boxes[-1].detail
+
+
+def test_each_of_two_backbones_is_drawn_with_its_name_and_its_own_weights(ran: tuple[Path, Params]) -> None:
+    result = read_evidence(ran[1], ran[0]).results["modified_mobilenet", "subject"]
+    scaling, network, pooling, *head = result.layers
+    decision = {
+        **result.decision,
+        "layers": [scaling, network, pooling, {**network, "detail": "of the framed pixels"}, pooling, *head],
+        "settings": {**result.decision["settings"], "beside": {"backbone": "efficientnetb3", "weights": "imagenet"}},
+    }
+    first, second = (box for box in draw_model(replace(result, decision=decision)) if "layers, weights" in box.detail)
+    assert (first.title, second.title) == ("mobilenetv2", "efficientnetb3")
+    assert first.detail.endswith("weights: untrained")
+    assert second.detail.endswith("weights: imagenet, of the framed pixels")
 
 
 def test_sample_cells_are_of_different_training_subjects_of_both_classes(ran: tuple[Path, Params]) -> None:

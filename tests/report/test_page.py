@@ -87,8 +87,10 @@ def test_weights_that_may_not_be_imagenets_raise_a_warning_that_names_their_rows
         "WEIGHTS FROM A FILE",
         "The backbone of two starts from a file",
     )
-    words = [caution.word for caution in cautions("real", {"one": "untrained", "both": "file, untrained"}, {})]
-    assert words == ["UNTRAINED WEIGHTS", "WEIGHTS FROM A FILE"]
+    raised = cautions("real", {"one": "untrained", "both": "file, untrained"}, {})
+    assert [caution.word for caution in raised] == ["UNTRAINED WEIGHTS", "WEIGHTS FROM A FILE"]
+    assert raised[0].sentence.startswith("At least one backbone of one, both has random weights")
+    assert raised[1].sentence.startswith("At least one backbone of both starts from a file")
 
 
 def test_no_number_stands_without_its_interval(html: str) -> None:

@@ -14,7 +14,7 @@ from leukoscope.config import ModelSettings, Params
 
 PICTURES_FILE = "pictures.json"
 EMBEDDING_SETTINGS = (
-    "backbone", "weights", "frame", "size", "taps", "views", "rotations", "pooling", "colours", "statistics",
+    "backbone", "weights", "frame", "size", "taps", "beside", "views", "rotations", "pooling", "colours", "statistics",
 )  # fmt: skip
 
 
@@ -37,7 +37,8 @@ def pictures(params: Params) -> Pictures:
 def embedding(row: ModelSettings) -> dict[str, Any]:
     """What the frozen features of `row` depend on; finetune mode makes its own views and rotations of the pictures."""
     own = {} if row.mode == "frozen" else {"views": 0, "rotations": 1}
-    return {**{name: getattr(row, name) for name in EMBEDDING_SETTINGS}, **own, "mode": row.mode}
+    settings = row.model_dump(mode="json")
+    return {**{name: settings[name] for name in EMBEDDING_SETTINGS}, **own, "mode": row.mode}
 
 
 def _views(row: ModelSettings) -> int:

@@ -56,7 +56,7 @@ def joined_model(members: Mapping[str, tuple[ModelSettings, Sequence[keras.Model
     """Raw pictures [n, height, width, 3] to p(ALL) [n, 1]: the mean over the members, each over its folds.
 
     A member is a row with what training saved of it. Members with one frame, size and rotations share the framed
-    pictures, and frozen ones with the same backbone, weights and taps besides share its branch.
+    pictures, and frozen ones with a backbone, its weights and its taps in common besides share its branch.
     """
     import keras
 
@@ -75,11 +75,10 @@ def joined_model(members: Mapping[str, tuple[ModelSettings, Sequence[keras.Model
         return vectors(pictures, partial(maps, network), (pooling,), colours)
 
     def columns(row: ModelSettings, pictures: keras.KerasTensor) -> keras.KerasTensor:
-        network = backbone(row.backbone, row.weights, row.frame, row.size, row.taps)
-        of_backbone = features(network, pictures, row.pooling, row.colours)
-        if not row.statistics:
-            return of_backbone
-        return keras.ops.concatenate([of_backbone, measured(pictures, row.statistics, row.frame)], axis=-1)
+        networks = [backbone(one.backbone, one.weights, row.frame, row.size, one.taps) for one in row.branches]
+        found = [features(network, pictures, row.pooling, row.colours) for network in networks]
+        found += [measured(pictures, row.statistics, row.frame)] if row.statistics else []
+        return found[0] if len(found) == 1 else keras.ops.concatenate(found, axis=-1)
 
     branch = count()
     maps, measured = cache(maps_of), cache(statistics)

@@ -15,6 +15,7 @@ import numpy as np
 from leukoscope.errors import ConfigError, WeightsError
 from leukoscope.models import load_keras
 from leukoscope.models.weights import ImageNetWeights, file_identity, load_file
+from leukoscope.row_settings import ModelSettings
 
 if TYPE_CHECKING:
     import keras
@@ -234,6 +235,11 @@ def weights_identity(name: str, weights: str, size: int) -> str:
     if weights == "none":
         return f"none:{name}:{keras_version}:seed-{UNTRAINED_SEED}{_drawn_elsewhere()}"
     return f"imagenet:{name}:{entry.imagenet.preset or keras_version}"
+
+
+def weights_of_row(row: ModelSettings) -> str:
+    """The `weights_identity` of a row's backbones, in their order."""
+    return " + ".join(weights_identity(branch.backbone, branch.weights, row.size) for branch in row.branches)
 
 
 def _drawn_elsewhere() -> str:

@@ -17,13 +17,13 @@ from leukoscope.arrays import new_array
 from leukoscope.atomic import new_folder, write_json
 from leukoscope.data.augment import Draw, draws_of
 from leukoscope.models.architecture import LayerFacts, unweighted
-from leukoscope.models.backbones import backbone, weights_identity
+from leukoscope.models.backbones import weights_of_row
 from leukoscope.models.engine import PooledFeatures
 from leukoscope.models.feature_store import FeatureStore, pass_name, vector_key
 from leukoscope.models.mapped import mapped
 from leukoscope.models.passes import Pass, passes_of
 from leukoscope.models.views import View, seen, turns_of
-from leukoscope.models.weights import weights_kind
+from leukoscope.models.weights import kinds_of_row
 from leukoscope.progress import progress
 from leukoscope.row_settings import ModelSettings
 
@@ -123,9 +123,13 @@ class _Joined:
 
     @property
     def layers(self) -> list[LayerFacts]:
-        """What gives the features."""
-        joined = [unweighted("Concatenate", "joined", self.width)] if len(self.passes) > 1 else []
-        return [*(layer for one in self.passes for layer in one.layers), *joined]
+        """What gives the features, one pass after another; each of them begins with the framed pixels."""
+        first, *others = self.passes
+        if not others:
+            return first.layers
+        again = [layer for one in others for layer in _from_the_frame(one.layers)]
+        names = ", ".join(one.source.name for one in self.passes)
+        return [*first.layers, *again, unweighted("Concatenate", "joined", self.width, names)]
 
     def read_into(self, features: np.ndarray) -> None:
         """Fill `features` [keys, width]."""
@@ -133,6 +137,12 @@ class _Joined:
         for one in self.passes:
             one.vectors.read_into(features[:, first : first + one.width], self.keys, one.columns)
             first += one.width
+
+
+def _from_the_frame(layers: Sequence[LayerFacts]) -> list[LayerFacts]:
+    """Layers that do not take what the ones told before them give."""
+    first, *others = layers
+    return [{**first, "detail": ", ".join(filter(None, [first["detail"], "of the framed pixels"]))}, *others]
 
 
 def _computed(
@@ -199,15 +209,14 @@ def _compute(
 
 def reference_pack(row: Mapping[str, Any], packed: np.ndarray, folder: Path) -> None:
     """For a row that finetunes: no features, but the hash of the pictures, so its training follows their changes."""
-    backbone(row["backbone"])
     about = {**_about(row), "pictures_sha256": pictures_hash(packed)}
     with new_folder(folder) as part:
         write_json(part / ABOUT_FILE, about)
 
 
 def _about(row: Mapping[str, Any]) -> dict[str, Any]:
-    identity = weights_identity(row["backbone"], row["weights"], row["size"])
-    return {**row, "weights_identity": identity, "weights_kind": weights_kind(row["weights"])}
+    settings = ModelSettings(**row)
+    return {**row, "weights_identity": weights_of_row(settings), "weights_kind": kinds_of_row(settings)}
 
 
 def pictures_hash(packed: np.ndarray) -> str:

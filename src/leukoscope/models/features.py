@@ -6,6 +6,7 @@ Stock layers and keras.ops nodes only, as in `models.assembly`, and none whose v
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -46,21 +47,22 @@ class Part(NamedTuple):
 def parts_of_columns(row: Mapping[str, Any], channels: Sequence[int]) -> list[Part]:
     """The parts of a row's vectors in the order of their columns: `vectors` with one pooling, then its statistics.
 
-    `row` has its backbone, taps, pooling, colours and statistics, `channels` are those of each tap's map, or of the
-    last map.
+    `row` has its backbone, taps, what is beside it, pooling, colours and statistics; `channels` are those of each
+    tap's map, or of the last map, of one backbone after another.
     """
-    parts: list[Part] = []
-    start = 0
-    for colours in COLOURS[row["colours"]]:
-        for tap, width in zip(row["taps"] or [LAST_MAP], channels, strict=True):
-            for statistic in STATISTICS[row["pooling"]]:
-                parts.append(Part(slice(start, start + width), row["backbone"], tap, colours, statistic))
-                start += width
-    for name in row["statistics"]:
-        width = len(MEASURES[name].columns)
-        parts.append(Part(slice(start, start + width), NO_BACKBONE, PIXELS, "raw", name))
-        start += width
-    return parts
+    found: list[tuple[int, str, str, str, str]] = []  # a part's width, and all but the columns
+    first = 0
+    for branch in (row, row["beside"]) if row["beside"] else (row,):
+        taps = branch["taps"] or [LAST_MAP]
+        maps = list(zip(taps, channels[first : first + len(taps)], strict=True))
+        first += len(taps)
+        found += [
+            (width, branch["backbone"], tap, colours, statistic)
+            for colours, (tap, width), statistic in product(COLOURS[row["colours"]], maps, STATISTICS[row["pooling"]])
+        ]
+    found += [(len(MEASURES[name].columns), NO_BACKBONE, PIXELS, "raw", name) for name in row["statistics"]]
+    ends = np.cumsum([width for width, *_ in found]).tolist()
+    return [Part(slice(end - width, end), *names) for end, (width, *names) in zip(ends, found, strict=True)]
 
 
 def poolings_beside(pooling: str) -> tuple[str, ...]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from leukoscope.config import ModelSettings, Params
+from leukoscope.config import Params
 from leukoscope.models.backbones import BACKBONES, backbone
 from leukoscope.models.weights import keras_folder
+from leukoscope.row_settings import Branch
 
 USUAL_SIZE = 224
 
@@ -18,11 +19,12 @@ def weights_text(params: Params) -> str:
     """
     rows = params.rows()
     sizes: dict[str, set[int]] = {name: set() for name in BACKBONES}
-    for row in rows.values():
-        backbone(row.backbone)
-        sizes[row.backbone].add(row.size)
+    of_rows = [(name, row.size, branch) for name, row in rows.items() for branch in row.branches]
+    for _, size, branch in of_rows:
+        backbone(branch.backbone)
+        sizes[branch.backbone].add(size)
     files = [_file_line(name, size) for name in BACKBONES for size in sorted(sizes[name] or {USUAL_SIZE})]
-    starts = [[name, f"{row.backbone} at {row.size}", _start(row)] for name, row in rows.items()]
+    starts = [[name, f"{branch.backbone} at {size}", _start(branch, size)] for name, size, branch in of_rows]
     return "\n".join(
         [
             f"ImageNet weights, in {keras_folder()} where no other place is given. With `weights: imagenet` Keras or",
@@ -43,14 +45,14 @@ def _file_line(name: str, size: int) -> list[str]:
     return [name, str(size), "yes" if found else "no", file]
 
 
-def _start(row: ModelSettings) -> str:
-    """What a row starts from, and whether it is on this machine."""
-    if row.weights == "none":
+def _start(branch: Branch, size: int) -> str:
+    """What a row's backbone starts from, and whether it is on this machine."""
+    if branch.weights == "none":
         return "none: an untrained start"
-    if row.weights == "imagenet":
-        here = BACKBONES[row.backbone].imagenet.found(row.size)
+    if branch.weights == "imagenet":
+        here = BACKBONES[branch.backbone].imagenet.found(size)
         return f"imagenet, {'here' if here else 'to be downloaded'}"
-    return f"{row.weights}, {'here' if Path(row.weights).is_file() else 'MISSING'}"
+    return f"{branch.weights}, {'here' if Path(branch.weights).is_file() else 'MISSING'}"
 
 
 def _columns(table: list[list[str]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The passes that a row's features are made of: one over its backbone, and one for its statistics of the cell.
+"""The passes that a row's features are made of: one for each backbone, and one for its statistics of the cell.
 
 A pass is a model over framed pixels that every picture is run through once. Its vectors are remembered by what they
 depend on, so that rows share what they have in common. A row's columns are its passes' in the order of `passes_of`.
@@ -14,11 +14,15 @@ from leukoscope.models.architecture import POOLED_BY, LayerFacts, unweighted
 from leukoscope.models.backbones import weights_identity
 from leukoscope.models.engine import converted_backbone, converted_layers, converted_statistics, map_channels
 from leukoscope.models.features import poolings_beside
-from leukoscope.row_settings import ModelSettings
+from leukoscope.row_settings import Branch, ModelSettings
 
 
 class Pass(Protocol):
     """One model over all pictures."""
+
+    @property
+    def name(self) -> str:
+        """What the model is, in a word."""
 
     @property
     def kind(self) -> dict[str, Any]:
@@ -39,31 +43,37 @@ class Pass(Protocol):
 
 @dataclass(frozen=True)
 class BackbonePass:
-    """The row's backbone; its memory holds all poolings that cost nothing beside the row's own."""
+    """A backbone of the row; its memory holds all poolings that cost nothing beside the row's own."""
 
     row: ModelSettings
+    branch: Branch
+
+    @property
+    def name(self) -> str:
+        """The backbone's."""
+        return self.branch.backbone
 
     @property
     def kind(self) -> dict[str, Any]:
         """The weights, the frame and the size, and what else is not the last map of the picture as it is."""
-        row = self.row
-        identity = weights_identity(row.backbone, row.weights, row.size)
+        row, branch = self.row, self.branch
+        identity = weights_identity(branch.backbone, branch.weights, row.size)
         poolings = poolings_beside(row.pooling)
-        names = {"taps": list(row.taps), "poolings": poolings, "colours": row.colours}
+        names = {"taps": list(branch.taps), "poolings": poolings, "colours": row.colours}
         usual = {"taps": [], "poolings": poolings_beside("max"), "colours": "raw"}
         unusual = {name: value for name, value in names.items() if value != usual[name]}
         return {"weights": identity, "frame": row.frame, "size": row.size, **unusual}
 
     def converted(self, folder: Path) -> Path:
         """The backbone with its poolings."""
-        row = self.row
+        row, branch = self.row, self.branch
         return converted_backbone(
-            row.backbone,
-            row.weights,
+            branch.backbone,
+            branch.weights,
             row.frame,
             row.size,
             folder,
-            taps=row.taps,
+            taps=branch.taps,
             pooling=row.pooling,
             colours=row.colours,
         )
@@ -79,7 +89,7 @@ class BackbonePass:
         """The backbone's layers, none of whose weights train, and the pooling."""
         row = self.row
         colours = [f"colours {row.colours}"] if row.colours != "raw" else []
-        detail = ", ".join([*row.taps, *colours])
+        detail = ", ".join([*self.branch.taps, *colours])
         backbone: list[LayerFacts] = [{**layer, "trainable": 0} for layer in converted_layers(converted)]
         return [*backbone, unweighted(POOLED_BY[row.pooling], row.pooling, columns, detail)]
 
@@ -93,6 +103,11 @@ class StatisticsPass:
     """The row's statistics of the cell."""
 
     row: ModelSettings
+
+    @property
+    def name(self) -> str:
+        """All statistics are one model."""
+        return "statistics"
 
     @property
     def kind(self) -> dict[str, Any]:
@@ -118,4 +133,5 @@ class StatisticsPass:
 
 def passes_of(row: ModelSettings) -> list[Pass]:
     """The passes of a frozen row, in the order of its columns."""
-    return [BackbonePass(row), *([StatisticsPass(row)] if row.statistics else [])]
+    of_backbones = [BackbonePass(row, branch) for branch in row.branches]
+    return [*of_backbones, *([StatisticsPass(row)] if row.statistics else [])]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leukoscope.errors import WeightsError
+from leukoscope.row_settings import ModelSettings
 
 if TYPE_CHECKING:
     import keras
@@ -100,3 +101,8 @@ def _require(path: Path, name: str) -> None:
 def weights_kind(weights: str) -> str:
     """What to call the weights beside a result: imagenet, file, or untrained."""
     return {"imagenet": "imagenet", "none": "untrained"}.get(weights, "file")
+
+
+def kinds_of_row(row: ModelSettings) -> str:
+    """All kinds of weights that a row's backbones have, in the form that an ensemble's have too."""
+    return ", ".join(sorted({weights_kind(branch.weights) for branch in row.branches}))

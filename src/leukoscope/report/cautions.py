@@ -69,6 +69,8 @@ def _cautions_of_marks(marked: Marks) -> list[Caution]:
 
 
 def _backbones(rows: Sequence[str], all_rows: Mapping[str, str], one: str, many: str) -> str:
+    if any(", " in all_rows[row] for row in rows):  # of more than one kind
+        return f"At least one backbone of {', '.join(rows)} {one}"
     if set(rows) == set(all_rows):
         return f"Every backbone {one}"
     return f"The backbone{'s' * (len(rows) > 1)} of {', '.join(rows)} {many if len(rows) > 1 else one}"

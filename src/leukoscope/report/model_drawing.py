@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from leukoscope.models.weights import weights_kind
 from leukoscope.report.evidence import Result
 
 TITLES = {
@@ -47,17 +48,22 @@ def draw_model(result: Result) -> list[LayerBox]:
     return [
         LayerBox("picture", "RGB, 0 to 255, native optics", "any size", 0, "unweighted"),
         LayerBox("frame", frame, _shape([size, size, 3]), 0, "unweighted"),
-        *(_layer(layer, settings["backbone"], result.decision["weights_kind"]) for layer in result.layers),
+        *_layers(result.layers, settings),
         LayerBox("p(ALL)", last, "1", 0, "unweighted"),
     ]
 
 
-def _layer(layer: Mapping[str, Any], backbone: str, weights: str) -> LayerBox:
-    network = layer["layers"] > 1
-    title = backbone if network else TITLES.get(layer["kind"], layer["kind"])
-    detail = f"{layer['layers']} layers, weights: {weights}" if network else layer["detail"]
-    state = "unweighted" if not layer["parameters"] else "trained" if layer["trainable"] else "frozen"
-    return LayerBox(title, detail, _shape(layer["output"]), layer["parameters"], state)
+def _layers(layers: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> Iterator[LayerBox]:
+    """A row's backbones are the networks among its layers, in their order."""
+    networks = iter([settings, settings.get("beside")])
+    for layer in layers:
+        title, detail = TITLES.get(layer["kind"], layer["kind"]), layer["detail"]
+        if layer["layers"] > 1 and (backbone := next(networks)):
+            title = backbone["backbone"]
+            weights = f"{layer['layers']} layers, weights: {weights_kind(backbone['weights'])}"
+            detail = ", ".join(filter(None, [weights, layer["detail"]]))
+        state = "unweighted" if not layer["parameters"] else "trained" if layer["trainable"] else "frozen"
+        yield LayerBox(title, detail, _shape(layer["output"]), layer["parameters"], state)
 
 
 def _shape(output: list[int]) -> str:

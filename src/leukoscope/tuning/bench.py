@@ -18,7 +18,7 @@ from leukoscope.data.augment import draw
 from leukoscope.data.pack import open_pack
 from leukoscope.data.splits import read_split
 from leukoscope.evaluation.metrics import METRICS
-from leukoscope.models.backbones import weights_identity
+from leukoscope.models.backbones import weights_of_row
 from leukoscope.models.embedding import pooled_features
 from leukoscope.models.inputs import DATA_COLUMNS, table_hash
 from leukoscope.models.training import Training, TrainingData, predict
@@ -87,7 +87,7 @@ class Bench:
     @cached_property
     def identity(self) -> dict[str, str]:
         """What trials of one study share besides their space, as hashes and settings by name."""
-        weights = weights_identity(self.row.backbone, self.row.weights, self.row.size)
+        weights = weights_of_row(self.row)
         return {"data": table_hash(self.images), "weights": weights, "split": table_hash(self.folds)}
 
     @property
