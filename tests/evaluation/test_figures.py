@@ -6,10 +6,12 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import LineCollection, PathCollection
 from PIL import Image
 
 from leukoscope.evaluation import figures
 from leukoscope.evaluation.figures import Heading, save, write_figures
+from leukoscope.evaluation.metrics import ECE_BINS
 from leukoscope.evaluation.results import subject_table, summarise
 from tests.evaluation.conftest import images_of
 
@@ -43,9 +45,9 @@ def summary(predictions, folds, images, settings):
 
 
 @pytest.fixture(scope="module")
-def folder(predictions, summary, folds, tmp_path_factory):
+def folder(predictions, summary, folds, settings, tmp_path_factory):
     folder = tmp_path_factory.mktemp("figures")
-    write_figures(folder, HEADING, predictions, training_history(), summary, folds)
+    write_figures(folder, HEADING, predictions, training_history(), summary, folds, settings)
     return folder
 
 
@@ -62,9 +64,11 @@ def test_a_figure_is_not_blank_and_nothing_runs_over_its_edge(folder, name):
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 20
 
 
-def test_the_same_result_gives_the_same_bytes(folder, predictions, summary, folds, tmp_path):
+def test_the_same_result_gives_the_same_bytes(folder, predictions, summary, folds, settings, tmp_path):
     with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "pink"}):  # as a matplotlibrc might say
-        write_figures(tmp_path, HEADING, predictions.sample(frac=1, random_state=1), training_history(), summary, folds)
+        write_figures(
+            tmp_path, HEADING, predictions.sample(frac=1, random_state=1), training_history(), summary, folds, settings
+        )
     first, second = (
         {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in place.iterdir()}
         for place in (folder, tmp_path)
@@ -76,27 +80,29 @@ def test_a_figure_names_no_version_and_no_date(folder):
     assert not {"Software", "Creation Time", "Date"} & set(Image.open(folder / "roc.png").info)
 
 
-def every_figure(heading, predictions, history, summary, folds):
+def every_figure(heading, predictions, history, summary, folds, settings):
     return {
         "confusion": figures.confusion_figure(heading, summary["test"]),
         "accuracy": figures.accuracy_figure(heading, history),
         "loss": figures.loss_figure(heading, history),
         "roc": figures.roc_figure(heading, predictions, summary["test"]),
         "subjects": figures.subjects_figure(heading, subject_table(predictions)),
-        "calibration": figures.calibration_figure(heading, predictions, summary["test"], folds),
+        "calibration": figures.calibration_figure(heading, predictions, summary["test"], folds, settings),
     }
 
 
-def test_every_figure_says_its_row_its_protocol_and_what_its_cells_are(predictions, summary, folds):
-    for figure in every_figure(HEADING, predictions, training_history(), summary, folds).values():
+def test_every_figure_says_its_row_its_protocol_and_what_its_cells_are(predictions, summary, folds, settings):
+    for figure in every_figure(HEADING, predictions, training_history(), summary, folds, settings).values():
         title = figure.get_suptitle()
         assert "proposed_efficientnetb3" in title
         assert "split by image: leaky" in title
         assert "synthetic cells" in figure.get_supxlabel()
 
 
-def test_a_figure_without_a_note_has_none(predictions, summary, folds):
-    for figure in every_figure(Heading("row", "subject"), predictions, training_history(), summary, folds).values():
+def test_a_figure_without_a_note_has_none(predictions, summary, folds, settings):
+    for figure in every_figure(
+        Heading("row", "subject"), predictions, training_history(), summary, folds, settings
+    ).values():
         assert figure.get_suptitle() == "row\nunseen subjects"
         assert figure.get_supxlabel() == ""
 
@@ -128,14 +134,20 @@ def test_a_line_shows_where_all_layers_begin_to_train():
     assert 3.5 in [line.get_xdata()[0] for line in axes.lines]
 
 
-def test_calibration_is_drawn_before_and_after_scaling(predictions, summary, folds):
-    figure = figures.calibration_figure(HEADING, predictions, summary["test"], folds)
+def test_calibration_is_drawn_before_and_after_scaling(predictions, summary, folds, settings):
+    figure = figures.calibration_figure(HEADING, predictions, summary["test"], folds, settings)
     upper, lower = figure.axes
     assert [text.get_text() for text in upper.get_legend().get_texts()] == ["perfect", "as it is", "after scaling"]
-    before, after = (points.get_offsets() for points in upper.collections)
+    before, after = (points.get_offsets() for points in upper.collections if isinstance(points, PathCollection))
     assert not np.allclose(before[: len(after), 0], after[: len(before), 0])
     drawn = sum(bar.get_height() for bar in lower.containers[0])
     assert drawn == len(predictions[predictions["side"] == "test"])
+    of_groups = next(lines for lines in upper.collections if isinstance(lines, LineCollection)).get_segments()
+    bounds = np.array([segment[:, 1] for segment in of_groups])
+    np.testing.assert_array_equal([segment[0, 0] for segment in of_groups], before[:, 0])
+    known = ~np.isnan(bounds).any(axis=1)
+    assert known.sum() > ECE_BINS / 2
+    assert np.all((bounds[known, 0] <= before[known, 1]) & (before[known, 1] <= bounds[known, 1]))
     calibration = summary["test"]["calibration"]
     for of in calibration.values():
         assert f"{of['ece']:.3f}" in upper.get_title(loc="left")

@@ -12,6 +12,7 @@ from leukoscope.evaluation.operating_point import threshold_at_specificity
 from leukoscope.evaluation.predictions import side_of
 from leukoscope.evaluation.resampled import (
     auroc_resamples,
+    bin_share_resamples,
     calibration_resamples,
     count_resamples,
     curve_resamples,
@@ -45,6 +46,18 @@ def test_each_resampled_count_metric_is_scikit_learns_with_these_weights(tested,
             "ece": np.abs(np.bincount(calibration_bin(p), weights=w * (p - y))).sum() / w.sum(),
         }
         assert {name: drawn[name][number] for name in expected} == pytest.approx(expected, abs=1e-12)
+
+
+def test_each_resampled_share_of_a_bin_is_that_of_its_weighted_images(tested, settings):
+    y, p, groups = tested
+    bins, resamples = calibration_bin(p), resample(y, groups, settings)
+    drawn = bin_share_resamples(y, bins, resamples)
+    for weights, shares in zip(resamples.weights[:25], drawn[:25], strict=True):
+        w = weights[resamples.member]
+        for number, share in enumerate(shares):
+            own = bins == number
+            expected = np.average(y[own], weights=w[own]) if w[own].any() else np.nan
+            assert share == pytest.approx(expected, abs=1e-12, nan_ok=True)
 
 
 def test_blocks_of_groups_add_up_to_the_same_area(tested, settings, monkeypatch):

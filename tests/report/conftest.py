@@ -149,7 +149,7 @@ def write_result(
     exchanged = exchange(predictions) if (row, protocol) == WITH_PARTS else []
     write_importance(predictions, exchanged, params.evaluate, folder / IMPORTANCE_FOLDER)
     heading = Heading(row, protocol, caveat(decision))
-    write_figures(folder / "figures", heading, predictions, history, metrics, decided["folds"])
+    write_figures(folder / "figures", heading, predictions, history, metrics, decided["folds"], params.evaluate)
 
 
 def write_pictures(folder: Path, images: pd.DataFrame) -> None:

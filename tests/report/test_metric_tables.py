@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from leukoscope.config import Params
 from leukoscope.report.evidence import Evidence, read_evidence
 from leukoscope.report.metric_tables import TABLES
+from leukoscope.report.probabilities import Reading, readings
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +63,32 @@ def test_a_row_that_is_not_shown_to_be_above_area_says_so(reported: Path, eviden
     for result in evidence.results.values():
         low = result.test["over_area"]["gap_low"]
         assert result.not_above_area == (low is None or low <= 0)
+
+
+def reading_of(evidence: Evidence, **bounds: tuple[float, float] | None) -> Reading:
+    """What is said of p as it is where its slope and intercept have these intervals, None for none."""
+    result = evidence.results["modified_mobilenet", "subject"]
+    content = dict(result.test["calibration"]["raw"])
+    for name, (low, high) in ((name, of or (None, None)) for name, of in bounds.items()):
+        content |= {name: 0.5, f"{name}_low": low, f"{name}_high": high}
+    test = {**result.test, "calibration": {**result.test["calibration"], "raw": content}}
+    return readings(replace(result, metrics={**result.metrics, "test": test}))[0]
+
+
+def test_p_is_read_as_a_probability_where_its_intervals_allow(evidence: Evidence) -> None:
+    assert reading_of(evidence, slope=(0.8, 1.3), intercept=(-0.4, 0.2)).is_probability
+    assert reading_of(evidence, slope=(0.4, 0.9), intercept=(0.1, 0.2)).faults == ["too sure of itself", "too low"]
+    assert reading_of(evidence, slope=(1.2, 2.9), intercept=(-0.2, -0.1)).faults == ["not sure enough", "too high"]
+    unknown = reading_of(evidence, slope=None, intercept=(-0.4, 0.2))
+    assert (unknown.is_probability, unknown.faults, unknown.unknown) == (False, [], "its slope has no interval")
+    assert not reading_of(evidence, slope=None, intercept=(0.1, 0.2)).is_probability
+
+
+def test_every_row_is_told_whether_its_p_is_a_probability(reported: Path, evidence: Evidence) -> None:
+    html = (reported / "index.html").read_text()
+    for result in evidence.results.values():
+        for of in readings(result):
+            said = "yes" if of.is_probability else "no" if of.faults else "not known"
+            assert f">{of.stage}, {said}</b>" in html
+    assert html.count("May p be read as a probability?") == len(evidence.protocols)
+    assert len(re.findall(r">(as it is|scaled), (yes|no|not known)</b>", html)) == 2 * len(evidence.results)

@@ -26,10 +26,12 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
 from leukoscope import atomic
-from leukoscope.config import Protocol
+from leukoscope.config import Evaluate, Protocol
+from leukoscope.evaluation.bootstrap import Resamples, resample
 from leukoscope.evaluation.metrics import CLASSES, ECE_BINS, Labels, Scores, calibration_bin
 from leukoscope.evaluation.predictions import labels_and_scores, side_of
 from leukoscope.evaluation.protocols import PROTOCOLS
+from leukoscope.evaluation.resampled import bin_share_resamples
 from leukoscope.evaluation.results import scaled_scores, subject_table
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#5F6368"
@@ -244,19 +246,26 @@ def subjects_figure(figure: Figure, subjects: pd.DataFrame) -> str:
 
 @_figure(5.2, 5.8)
 def calibration_figure(
-    figure: Figure, predictions: pd.DataFrame, side: Mapping[str, Any], folds: Mapping[str, Mapping[str, Any]]
+    figure: Figure,
+    predictions: pd.DataFrame,
+    side: Mapping[str, Any],
+    folds: Mapping[str, Mapping[str, Any]],
+    settings: Evaluate,
 ) -> str:
     """The share of ALL against mean p of the pooled test predictions, as they are and after scaling, over p's counts.
 
-    A dot is one of 15 bins that hold equally many images; `folds` is decision.json's, with each fold's scaling.
+    A dot is one of 15 bins that hold equally many images, a line the interval of its share over resampled groups, where
+    no resample leaves the bin empty; `folds` is decision.json's, with each fold's scaling.
     """
     rows = side_of(predictions, "test")
     y, p = labels_and_scores(rows)
+    resamples = resample(y, rows["group"], settings)
     scaled = scaled_scores(rows, folds)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
     upper.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=(0, (4, 3)), label="perfect")
     for label, scores, colour, marker in (("as it is", p, BLUE, "o"), ("after scaling", scaled, GREEN, "s")):
-        mean_p, share = _reliability(y, scores)
+        mean_p, share, lows, highs = _reliability(y, scores, resamples)
+        upper.vlines(mean_p, lows, highs, color=colour, linewidth=2.5, alpha=0.25)
         upper.plot(mean_p, share, color=colour, linewidth=1.2, alpha=0.6)
         upper.scatter(mean_p, share, color=colour, marker=marker, s=36, zorder=3, clip_on=False, label=label)
     upper.set(ylabel="share that is ALL", ylim=(-0.02, 1.02), xlim=(-0.01, 1.01))
@@ -266,17 +275,24 @@ def calibration_figure(
     lower.hist(scaled, edges, histtype="step", color=GREEN, linewidth=1.2)
     lower.set(xlabel="p(ALL)", ylabel="images")
     lower.yaxis.set_major_locator(MaxNLocator(nbins=2, integer=True))
-    before, after = side["calibration"]["raw"], side["calibration"]["scaled"]
-    return f"calibration error {before['ece']:.3f}, after scaling {after['ece']:.3f}"
+    before, after = (
+        _interval_text(
+            {**side["calibration"][stage], "interval_reason": side["interval_reason"]}, "ece", settings.level
+        )
+        for stage in ("raw", "scaled")
+    )
+    return f"calibration error {before}; after scaling {after}"
 
 
-def _reliability(y: Labels, p: Scores) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The mean p and the share of ALL of each bin that holds any image."""
+def _reliability(y: Labels, p: Scores, resamples: Resamples) -> tuple[NDArray[np.float64], ...]:
+    """Of each bin that holds any image the mean p, the share of ALL, and its interval, NaN where there is none."""
     bins = calibration_bin(p)
     count = np.bincount(bins, minlength=ECE_BINS)
-    filled = count > 0
+    filled = np.flatnonzero(count)
     mean_p, share = (np.bincount(bins, weights=of, minlength=ECE_BINS)[filled] / count[filled] for of in (p, y))
-    return mean_p, share
+    intervals = [resamples.interval(of_bin) for of_bin in bin_share_resamples(y, bins, resamples)[:, filled].T]
+    lows, highs = np.array(intervals, dtype=np.float64).T
+    return mean_p, share, lows, highs
 
 
 def write_figures(
@@ -286,6 +302,7 @@ def write_figures(
     history: pd.DataFrame | None,
     summary: Mapping[str, Any],
     folds: Mapping[str, Mapping[str, Any]],
+    settings: Evaluate,
 ) -> None:
     """Write confusion, roc, subjects and calibration .png into `folder`, and accuracy and loss .png of a `history`.
 
@@ -296,7 +313,7 @@ def write_figures(
         "confusion": confusion_figure(heading, test),
         "roc": roc_figure(heading, predictions, test),
         "subjects": subjects_figure(heading, subject_table(predictions)),
-        "calibration": calibration_figure(heading, predictions, test, folds),
+        "calibration": calibration_figure(heading, predictions, test, folds, settings),
     }
     if history is not None:
         drawn |= {"accuracy": accuracy_figure(heading, history), "loss": loss_figure(heading, history)}

@@ -95,6 +95,14 @@ def calibration_resamples(y: Labels, p: Scores, resamples: Resamples) -> dict[st
     return {"brier": sums[:, 1] / n, "ece": np.abs(sums[:, 2:]).sum(axis=1) / n}
 
 
+def bin_share_resamples(y: Labels, bins: NDArray[np.int64], resamples: Resamples) -> Floats:
+    """The share of ALL in each bin in each resample, [resamples, ECE_BINS]; NaN where a resample leaves it empty."""
+    hits, hem = (np.zeros((len(resamples.weights), ECE_BINS)) for _ in range(2))
+    filled = slice(0, int(bins.max()) + 1)
+    hits[:, filled], hem[:, filled] = resamples.tallies(y, bins)
+    return _share(hits, hits + hem)
+
+
 def curve_resamples(
     y: Labels, p: Scores, resamples: Resamples, specificities: Sequence[float]
 ) -> tuple[Floats, Floats]:

@@ -45,5 +45,5 @@ def write_result(
             write_importance(predictions, exchanged, settings, part / IMPORTANCE_FOLDER)
         write_tables(predictions, part)
         heading = Heading(decision["row"], decision["protocol"], caveat(decision))
-        write_figures(part / "figures", heading, predictions, history, metrics, decision["folds"])
+        write_figures(part / "figures", heading, predictions, history, metrics, decision["folds"], settings)
     return metrics

@@ -126,6 +126,12 @@ class Result:
         history = self.history()
         return history.loc[history.groupby("fold")["val_loss"].idxmin()]
 
+    @property
+    def share_of_all(self) -> float:
+        """The share of its test images that are ALL."""
+        n = {name: of["n"] for name, of in self.test["classes"].items()}
+        return float(n["ALL"] / sum(n.values()))
+
     def at_threshold(self, name: str) -> Estimate:
         """Test sensitivity or specificity at the threshold that the validation side chose."""
         return Estimate.of(self.test["at_threshold"], name, self.test["interval_reason"])

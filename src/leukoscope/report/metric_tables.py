@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from leukoscope.evaluation.metrics import CALL_METRICS
 from leukoscope.report.evidence import Estimate, Result
+from leukoscope.report.probabilities import Reading, readings
 
 OVER_AREA = "over area"
 Read = Callable[[Result], Estimate]
@@ -25,12 +26,16 @@ class Column(NamedTuple):
 
 
 class MetricTable(NamedTuple):
-    """A table: its title, a sentence on what it says, its columns, and whether they need p to be a probability."""
+    """A table: its title, a sentence on what it says, its columns, and whether they need p to be a probability.
+
+    `readings` is what is said of each row under it, where that is anything.
+    """
 
     title: str
     sentence: str
     columns: list[Column]
     of_probability: bool
+    readings: Callable[[Result], list[Reading]] | None = None
 
 
 def _test(name: str) -> Read:
@@ -99,13 +104,14 @@ TABLES = (
         "calibrated p has slope 1 and intercept 0; below slope 1 it is too sure of itself. The calibration error (ECE) "
         "is over 15 bins of equally many images.",
         [
+            *_before_and_after("ECE", "ece"),
             Column("Brier", _test("brier")),
             Column("Brier, scaled", _calibration("scaled", "brier")),
             Column("Brier skill", _test("brier_skill"), signed=True),
             *_before_and_after("slope", "slope"),
             *_before_and_after("intercept", "intercept", signed=True),
-            *_before_and_after("ECE", "ece"),
         ],
         of_probability=True,
+        readings=readings,
     ),
 )
