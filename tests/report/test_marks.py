@@ -47,11 +47,13 @@ def test_the_page_marks_each_number_of_the_row_under_that_protocol(reports: Path
     html = (reports / "index.html").read_text()
     before_numbers = re.sub(r"<[^>]+>", "", html[: html.index("Table V, beside")])
     assert f"{WORDS.upper()} {TUNED} under subject; both under subject: " in before_numbers
-    of_two = {"headline": 3, "comparisons": 1, "protocols": 1, "metrics": 4, "subjects": 1}  # the row and the mean
+    of_two = {"headline": 3, "comparisons": 1, "protocols": 1, "metrics": 5, "subjects": 1}  # the row and the mean
     for section, marks in of_two.items():
         content = html.split(f'<section id="{section}">')[1].split("</section>")[0]
         of_pairs = 4 if section == "comparisons" else 0  # both are in two of the three pairs
         assert content.count(f">{WORDS}</span>") == 2 * marks + of_pairs, section
+    parts = html.split('<section id="importance">')[1].split("</section>")[0]
+    assert parts.count(f">{WORDS}</span>") == 1  # of the row, whose features have parts
     assert f"{TUNED} ({WORDS}), unseen subjects: ROC curve" in html
     assert f"{TUNED}, split by image: leaky: ROC curve" in html
     other = html.split('<tr><th scope="row">Proposed EfficientNetB3')[1].split("</tr>")[0]
