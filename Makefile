@@ -4,7 +4,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 RUN := "$(UV)" run --no-sync
 PYTHON ?= python3
 
-.PHONY: help install demo ui dashboard bench test test-slow check format
+.PHONY: help install demo ui dashboard bench test test-slow fuzz check format
 
 help:
 	@echo "make demo       install, run the whole pipeline on synthetic cells, show the models and the champion"
@@ -12,6 +12,7 @@ help:
 	@echo "make dashboard  open Optuna's pages on the tuning studies"
 	@echo "make bench      what users wait for, timed beside what they would otherwise pick"
 	@echo "make test       the quick tests            make test-slow  kills, servers, whole pipelines"
+	@echo "make fuzz       what reads strangers' input, and splits, on other random examples for half an hour"
 	@echo "make check      format, lint, types and the quick tests, as CI does"
 
 .uv/bin/uv:
@@ -45,6 +46,9 @@ test: install
 
 test-slow: install
 	@$(RUN) pytest -q -n 2 --dist loadfile -m slow
+
+fuzz: install
+	@$(RUN) pytest -q -n 2 --hypothesis-profile=fuzz tests/test_fuzz.py tests/data/test_split_properties.py
 
 check: install
 	@$(RUN) ruff format --check .

@@ -4,6 +4,9 @@ import hashlib
 import os
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -86,6 +89,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item in items if any(item.get_closest_marker(mark) for mark in absent)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Callable[[int], Path]]:
+    """Mounts a file system of so many bytes; for tests that are marked `mounts`."""
+    as_root = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    with tempfile.TemporaryDirectory(prefix="small disk ") as folder:
+
+        def mount(size: int) -> Path:
+            options = f"size={size},mode=0777"
+            subprocess.run([*as_root, "mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
+            return Path(folder)
+
+        yield mount
+        if Path(folder).is_mount():
+            subprocess.run([*as_root, "umount", folder], check=True)
 
 
 def _may_mount() -> bool:

@@ -31,7 +31,7 @@ def read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     for entry in entries:
         entry.chmod(entry.stat().st_mode & ~0o222)
     yield checkout
-    for entry in entries:
+    for entry in tmp_path.rglob("*"):
         entry.chmod(entry.stat().st_mode | 0o200)
 
 
@@ -48,8 +48,14 @@ def leukoscope(checkout: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True)
 
 
-def test_a_read_only_checkout_predicts_and_shows_its_champion(read_only: Path, tmp_path: Path, cell_file: Path) -> None:
-    before = {path: path.stat().st_mtime_ns for path in read_only.rglob("*")}
+def test_a_read_only_checkout_predicts_also_after_it_was_moved(
+    read_only: Path, tmp_path: Path, cell_file: Path
+) -> None:
+    def state() -> dict[str, int]:
+        return {str(path.relative_to(root)): path.stat().st_mtime_ns for path in root.rglob("*")}
+
+    root = read_only
+    before = state()
     predicted = leukoscope(read_only, "predict", str(cell_file), "--csv", str(tmp_path / "scores.csv"))
     assert predicted.returncode == 0, predicted.stderr
     assert len((tmp_path / "scores.csv").read_text().splitlines()) == 2
@@ -58,4 +64,8 @@ def test_a_read_only_checkout_predicts_and_shows_its_champion(read_only: Path, t
     assert refused.returncode == 2
     assert "this user may only read" in refused.stderr
     assert refused.stderr.count("\n") == 1
-    assert {path: path.stat().st_mtime_ns for path in read_only.rglob("*")} == before
+    root = read_only.rename(tmp_path / "moved")
+    again = leukoscope(root, "predict", str(cell_file), "--csv", str(tmp_path / "again.csv"))
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "scores.csv").read_bytes()
+    assert state() == before

@@ -253,6 +253,18 @@ def test_another_data_set_is_not_comparable_until_a_person_says_so(checkout: Pat
     assert "promoted because: twice the subjects" in registry.describe("cells")
 
 
+def test_too_few_groups_are_not_comparable(checkout: Path) -> None:
+    first = write_row(checkout, "first", skill=2)
+    registered("first")
+    metrics = metrics_of(checkout, write_row(checkout, "better", skill=3))
+    metrics["test"]["interval_reason"] = "2 groups of hem are fewer than 3"
+    (checkout / "results/better-subject/metrics.json").write_text(json.dumps(metrics))
+    content = registered("better")
+    assert not content["promoted"]
+    assert content["reason"].startswith("not comparable: 2 groups of hem are fewer than 3; to replace it, compare them")
+    assert registry.champion("cells").identity == first["identity"]
+
+
 def test_a_new_threshold_is_a_new_version_of_the_same_model(checkout: Path) -> None:
     write_row(checkout, "a_row", skill=3)
     registered("a_row")

@@ -239,7 +239,7 @@ tracking.log_evaluation(decision, metrics, Path("results/a_row-subject"))
     (run,) = parents()
     assert run.data.metrics["test.auroc"] == 0.25
     assert not checkout.exists()  # nothing is written to where it was
-    assert not mlflow_store.relocate(elsewhere / "mlruns/mlflow.db")
+    assert not mlflow_store.relocate(elsewhere / "mlruns/mlflow.db", elsewhere / "mlruns")
 
 
 def test_a_sibling_whose_path_begins_alike_is_not_rewritten(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,7 +248,7 @@ def test_a_sibling_whose_path_begins_alike_is_not_rewritten(checkout: Path, monk
     client.create_experiment("by hand", artifact_location=f"{checkout}/mlruns-of-mine/x")
     elsewhere = checkout.parent / "elsewhere"
     shutil.move(checkout, elsewhere)
-    assert mlflow_store.relocate(elsewhere / "mlruns/mlflow.db")
+    assert mlflow_store.relocate(elsewhere / "mlruns/mlflow.db", elsewhere / "mlruns")
     with sqlite3.connect(elsewhere / "mlruns/mlflow.db") as database:
         places = dict(database.execute("SELECT name, artifact_location FROM experiments").fetchall())
     assert places["by hand"] == f"{checkout}/mlruns-of-mine/x"

@@ -2,15 +2,19 @@
 
 Unless MLFLOW_TRACKING_URI names another, the store is `mlruns/mlflow.db` with its artifacts in `mlruns/artifacts`.
 MLflow writes absolute artifact locations into the database; `open_store` rewrites them where the database lies
-elsewhere than they say, so runs and registered models load after their checkout was moved or copied.
+elsewhere than they say, so runs and registered models load after their checkout was moved or copied (in a copy of the
+database, where it may only be read).
 """
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import re
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -119,26 +123,39 @@ def open_store() -> MlflowClient:
     root = local_root(uri)
     with answering(), locked("store"):
         if root and (root / Path(uri).name).exists():
-            relocate(root / Path(uri).name)
+            uri = f"{SQLITE}{_relocated(root / Path(uri).name)}"
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         client.search_experiments(max_results=1)
     return client
 
 
-def relocate(database: Path) -> bool:
-    """Make every artifact location point beside `database`, in one transaction; true if any had to change."""
-    root = str(database.resolve().parent)
+def _relocated(database: Path) -> Path:
+    """The database after `relocate`; where it was moved and may not be written, a copy that goes with this process."""
+    root = database.resolve().parent
+    if os.access(root, os.W_OK):
+        relocate(database, root)
+        return database
+    folder = tempfile.TemporaryDirectory(prefix="leukoscope-")
+    copy = Path(shutil.copyfile(database, Path(folder.name) / database.name))
+    if not relocate(copy, root):
+        return database
+    atexit.register(folder.cleanup)
+    return copy
+
+
+def relocate(database: Path, root: Path) -> bool:
+    """Make every artifact location point below the folder `root`, in one transaction; true if any had to change."""
     connection = sqlite3.connect(database, timeout=LOCK_WAIT_SECONDS)
     try:
         with connection:
             recorded = _recorded_root(connection)
-            if recorded in (None, root):
+            if recorded in (None, str(root)):
                 return False
             for table, column in LOCATIONS:
                 connection.execute(
                     f"UPDATE {table} SET {column} = :root || substr({column}, length(:recorded) + 1) "
                     f"WHERE substr({column}, 1, length(:recorded) + 1) = :recorded || '/'",
-                    {"root": root, "recorded": recorded},
+                    {"root": str(root), "recorded": recorded},
                 )
     finally:
         connection.close()

@@ -196,22 +196,23 @@ def _shown(value: float | None) -> str:
 def beats_champion(candidate: Candidate, champion: ChampionVersion | None) -> Verdict:
     """Whether the candidate may take the champion's place: a higher ranking AUROC on the same data, protocol and split.
 
-    The champion itself, and a data set without one, pass alike, so that a second run says what the first did.
+    These share what each fold trains on, so both are measured on groups that neither was trained on; groups that are
+    too few for an interval are too few to compare by. The champion itself, and a data set without one, pass alike, so
+    that a second run says what the first did.
     """
     name, value = "better than the champion", candidate.auroc
     if champion is None or champion.identity == candidate.decision["identity"]:
         return Verdict(name, True, value, None, "no other model is champion of this data set")
     tags = champion.tags
     measured_on = {"data": tags["data_hash"], "protocols": tags["protocol"], "splits": tags["split_hash"]}
+    why_not = candidate.measured["interval_reason"]
     if measured_on != comparable(candidate.decision):
-        return Verdict(
-            name,
-            False,
-            value,
-            None,
-            f"not comparable: the champion, {tags['row']}, was measured on other data, another protocol or another "
-            f"split; to replace it, compare them yourself and run uv run leukoscope promote VERSION --reason '...'",
-        )
+        why_not = f"the champion, {tags['row']}, was measured on other data, another protocol or another split"
+    elif "auroc" not in tags:  # promoted by hand, from a side of one class
+        why_not = f"the champion, {tags['row']}, has no AUROC"
+    if why_not:
+        words = f"not comparable: {why_not}; to replace it, compare them yourself and run uv run leukoscope promote"
+        return Verdict(name, False, value, None, f"{words} VERSION --reason '...'")
     bound = float(tags["auroc"])
     passed = value is not None and value > bound
     words = f"AUROC {_shown(value)} is {'' if passed else 'not '}above {_shown(bound)} of the champion, {tags['row']}"

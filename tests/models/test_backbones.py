@@ -135,10 +135,18 @@ def test_weights_of_another_backbone_do_not_fit(tmp_path: Path) -> None:
         build_backbone("mobilenetv2", str(path), 300, 64)
 
 
+WEIGHTS_FILE = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
 NO_NETWORK = dict.fromkeys(("https_proxy", "HTTPS_PROXY"), "http://127.0.0.1:9")  # nothing listens there
 
 
-def test_imagenet_weights_that_cannot_be_downloaded_are_an_error_and_no_random_start(tmp_path: Path) -> None:
+@pytest.mark.parametrize("there", [None, b"half a download"], ids=["nothing there", "half a download there"])
+def test_imagenet_weights_that_cannot_be_downloaded_are_an_error_and_no_random_start(
+    tmp_path: Path, there: bytes | None
+) -> None:
+    """Keras compares a file that is there with its published hash."""
+    if there:
+        (tmp_path / "models").mkdir()
+        (tmp_path / "models" / WEIGHTS_FILE).write_bytes(there)
     script = "from leukoscope.models import backbones; backbones.build_backbone('mobilenetv2', 'imagenet', 300, 224)"
     run = subprocess.run(
         [sys.executable, "-c", script],
@@ -148,7 +156,7 @@ def test_imagenet_weights_that_cannot_be_downloaded_are_an_error_and_no_random_s
         check=False,
     )
     assert "WeightsError: the ImageNet weights of mobilenetv2 could not be downloaded" in run.stderr
-    assert f"put mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5 into {tmp_path}/models" in run.stderr
+    assert f"put {WEIGHTS_FILE} into {tmp_path}/models" in run.stderr
 
 
 def test_a_preset_that_cannot_be_downloaded_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

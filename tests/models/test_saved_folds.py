@@ -1,7 +1,10 @@
 """A saved fold gives the same numbers on OpenVINO as in Keras, and evaluating it takes no TensorFlow."""
 
+import json
 import subprocess
 import sys
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -67,3 +70,41 @@ def test_folds_are_listed_by_number(tmp_path: Path) -> None:
 def test_a_folder_without_folds_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no trained folds: run dvc repro"):
         fold_numbers(tmp_path)
+
+
+def with_code(path: Path) -> None:
+    """A model whose layer is a Python function, as anybody may send one."""
+    framed = keras.Input((4,))
+    keras.Model(framed, keras.layers.Lambda(lambda x: print("code ran") or x)(framed)).save(path)
+
+
+def naming_a_function(path: Path) -> None:
+    """A sound model whose description was changed to name a function of Python's instead of a layer."""
+    frozen(0).model.save(path)
+    with zipfile.ZipFile(path) as whole:
+        members = {name: whole.read(name) for name in whole.namelist()}
+    config = json.loads(members["config.json"])
+    config["config"]["layers"][1] |= {"module": "os", "class_name": "system", "config": {"command": "touch ran"}}
+    members["config.json"] = json.dumps(config).encode()
+    with zipfile.ZipFile(path, "w") as changed:
+        for name, content in members.items():
+            changed.writestr(name, content)
+
+
+def cut_off(path: Path) -> None:
+    frozen(0).model.save(path)
+    path.write_bytes(path.read_bytes()[:3000])
+
+
+@pytest.mark.parametrize("spoil", [with_code, naming_a_function, cut_off])
+def test_a_model_that_is_not_data_alone_is_refused_in_one_line(
+    spoil: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    spoil(tmp_path / "fold_0.keras")
+    capfd.readouterr()
+    with pytest.raises(DataError, match=r"fold_0\.keras is not a model that can be loaded as data alone") as error:
+        load_folds(tmp_path)
+    assert "\n" not in str(error.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["fold_0.keras"]
+    assert "code ran" not in capfd.readouterr().out

@@ -70,12 +70,15 @@ def test_without_a_network_kaggle_ends_soon_in_how_to_do_it_by_hand(tmp_path: Pa
         tmp_path,
         {"source": "kaggle", "name": "cnmc"},
         **NO_NETWORK,
+        KAGGLE_USERNAME="somebody",
+        KAGGLE_KEY="planted-a9f3",
         NO_PROXY="",
         no_proxy="",
         KAGGLEHUB_CACHE=str(tmp_path / "cache"),
     )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
+    assert "planted-a9f3" not in done.stdout + done.stderr
     for part in ("andrewmvd/leukemia-classification", "fetch.source: archive", "fetch.path: <the archive>"):
         assert part in done.stderr
     assert time.monotonic() - started < 30

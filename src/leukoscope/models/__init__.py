@@ -1,10 +1,20 @@
 """What a model is: backbones, heads, embedding (frozen features), training."""
 
+from __future__ import annotations
+
 import importlib
 import logging
 import os
 import sys
 import tempfile
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from leukoscope.errors import DataError
+
+if TYPE_CHECKING:
+    import keras
 
 # TensorFlow reads this once, when it is first imported: its start-up notes are no news to anyone who waits for a stage.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -35,3 +45,18 @@ def load_keras() -> None:
                 os.write(2, b"".join(lines))
     finally:
         os.close(terminal)
+
+
+def load_saved(path: Path) -> keras.Model:
+    """A .keras file's model, loaded in safe mode: as data, never as code.
+
+    Raises DataError for a file that is no whole model, or that asks for code to be run.
+    """
+    load_keras()
+    import keras
+
+    try:
+        return keras.saving.load_model(path, safe_mode=True)
+    except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(f"{path} is not a model that can be loaded as data alone ({reason}): train it again") from error

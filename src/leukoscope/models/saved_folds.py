@@ -17,7 +17,7 @@ import pandas as pd
 
 from leukoscope.atomic import write_json
 from leukoscope.errors import DataError
-from leukoscope.models import load_keras
+from leukoscope.models import load_saved
 from leukoscope.models.architecture import LayerFacts, parameters
 from leukoscope.models.engine import compiled, export
 from leukoscope.models.fitting import HISTORY_COLUMNS
@@ -55,12 +55,8 @@ def fold_numbers(folder: Path) -> list[int]:
 
 
 def load_folds(folder: Path) -> dict[int, keras.Model]:
-    """The folds' Keras models by number, loaded in safe mode. Raises DataError where there are none."""
-    numbers = fold_numbers(folder)
-    load_keras()
-    import keras
-
-    return {number: keras.saving.load_model(folder / f"fold_{number}.keras", safe_mode=True) for number in numbers}
+    """The folds' Keras models by number, loaded in safe mode. Raises DataError where there are none, or unsafe ones."""
+    return {number: load_saved(folder / f"fold_{number}.keras") for number in fold_numbers(folder)}
 
 
 def fold_sigmoids(folder: Path, number: int) -> Callable[[np.ndarray], np.ndarray]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from leukoscope.atomic import new_folder
-from leukoscope.models import load_keras
+from leukoscope.models import load_saved
 from leukoscope.models.engine import FixedBatches, export
 
 if TYPE_CHECKING:
@@ -34,11 +34,8 @@ def converted_scoring(saved: Path, frame: int, folder: Path) -> Path:
     """The IR of a .keras file in `folder`, converted when it is not there yet: for versions registered without one."""
     target = folder / SCORING_FILE.name
     if not target.exists():
-        load_keras()
-        import keras
-
         with new_folder(folder) as part:
-            export_scoring(keras.saving.load_model(saved, safe_mode=True), frame, part / target.name)
+            export_scoring(load_saved(saved), frame, part / target.name)
     return target
 
 
