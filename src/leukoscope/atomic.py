@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from leukoscope.errors import disk_is_full
+from leukoscope.errors import LeukoscopeError, disk_is_full
 
 NO_ROOM = 1 << 16  # bytes: less is left only where something has just filled the disk
 
@@ -61,6 +61,8 @@ def _full_disk_told(part: Path) -> Iterator[None]:
     """Turn an error on a full disk into OSError (ENOSPC): some libraries say no more than that writing failed."""
     try:
         yield
+    except LeukoscopeError:
+        raise
     except Exception as error:
         if disk_is_full(error) or shutil.disk_usage(part.parent).free >= NO_ROOM:
             raise

@@ -28,7 +28,7 @@ for _name, _value in (
     ("MLFLOW_DISABLE_TELEMETRY", "true"),
     ("DO_NOT_TRACK", "true"),
     ("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false"),
-    ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3"),  # half a minute for a server to come back; MLflow's own 7 take four
+    ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3"),  # 15 s for a server to come back; MLflow's own 7 take four minutes
     ("MLFLOW_HTTP_REQUEST_TIMEOUT", "30"),
 ):
     os.environ.setdefault(_name, _value)
