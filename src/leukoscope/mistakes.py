@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import annotated_types
 from pydantic import BaseModel, ValidationError
@@ -53,9 +53,11 @@ def _field_at(section: type[BaseModel], keys: Sequence[str]) -> FieldInfo | None
 def _section_at(section: type[BaseModel], keys: Sequence[str]) -> type[BaseModel] | None:
     for key in keys:
         field = next((field for name, field in section.model_fields.items() if key in (name, field.alias)), None)
-        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+        kinds = [field.annotation, *get_args(field.annotation)] if field else []
+        inner = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+        if inner is None:
             return None
-        section = field.annotation
+        section = inner
     return section
 
 
