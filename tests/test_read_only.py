@@ -48,6 +48,7 @@ def leukoscope(checkout: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_a_read_only_checkout_predicts_also_after_it_was_moved(
     read_only: Path, tmp_path: Path, cell_file: Path
 ) -> None:

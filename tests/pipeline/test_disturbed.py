@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import shutil
 import sqlite3
 import subprocess
@@ -15,13 +16,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from mlflow.entities import LoggedModelStatus
 
 from tests.pipeline.checkout import ROOT, TINY, Checkout, tiny_checkout
 
 pytestmark = pytest.mark.slow
 
 KILLED = Path(__file__).with_name("killed")
-SECRET = "planted-a9f3"
+SECRET = f"planted-{secrets.token_hex(8)}"  # not even the copied tests hold it
 # What a user's shell may hold when the pipeline runs; none of it concerns a run on synthetic cells.
 SECRETS = {
     "KAGGLE_USERNAME": "somebody",
@@ -106,6 +108,8 @@ def test_a_kill_in_every_stage_changes_no_digit(
     assert half_files(disturbed) == []
     statuses = {status for (status,) in answers(disturbed.folder, "SELECT status FROM runs")}
     assert statuses == {"FINISHED", "KILLED"}
+    models = {status for (status,) in answers(disturbed.folder, "SELECT status FROM logged_models")}
+    assert models == {LoggedModelStatus.READY.to_int(), LoggedModelStatus.FAILED.to_int()}
 
 
 def test_two_repros_at_once_end_in_one_result(disturbed: Checkout, said: list[str]) -> None:
