@@ -80,8 +80,6 @@ def test_columns_are_divided_along_each_dimension_in_which_parts_differ() -> Non
         ("statistic", "area", 1),
         ("statistic", "colour", 6),
     ]
-    area_alone = shares(parts_of_columns({**with_statistics, "pooling": "avg", "statistics": ("area",)}, [2]))
-    assert [share.name for share in area_alone] == ["mobilenet", "cell", "raw", "normalized"]  # mean is the backbone's
     assert shares(parts_of_columns({**ROW.model_dump(), "taps": (), "pooling": "avg"}, [7])) == []
 
 

@@ -12,9 +12,11 @@ import pytest
 from leukoscope.atomic import write_json
 from leukoscope.config import Params
 from leukoscope.errors import DataError
+from leukoscope.models.cell_statistics import MEASURES
+from leukoscope.models.features import COLOURS, NO_BACKBONE, STATISTICS, Part
 from leukoscope.report.evidence import Estimate, read_evidence
 from leukoscope.report.forest import Axis, axis_of
-from leukoscope.report.importance import CELLS, Carried, carried
+from leukoscope.report.importance import CELLS, DIMENSIONS, WORDS, Carried, carried
 from leukoscope.report.page import write_report
 
 
@@ -82,6 +84,13 @@ def test_where_nothing_is_shown_to_carry_the_page_says_so(ran: tuple[Path, Param
     page = (root / "reports/index.html").read_text()
     assert "No part is shown to carry the decision: the largest fall, of the layer late, is" in page
     assert "no interval: 2 groups of hem: too few to resample" in page
+
+
+def test_every_part_that_features_can_have_has_words() -> None:
+    statistics = {name for names in STATISTICS.values() for name in names}
+    pictures = {name for names in COLOURS.values() for name in names}
+    assert set(WORDS) == statistics | pictures | set(MEASURES) | {NO_BACKBONE}
+    assert set(DIMENSIONS) == set(Part._fields) - {"columns"}
 
 
 def test_an_axis_holds_what_is_drawn_on_it() -> None:

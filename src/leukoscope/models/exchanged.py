@@ -32,8 +32,7 @@ class Share(NamedTuple):
 def shares(parts: Sequence[Part]) -> list[Share]:
     """Each dimension along which `parts` differ, divided into its values; none where a row has one part.
 
-    Statistics of the cell have no layer and no picture of their own. Of two values that are the same columns the first
-    one stands.
+    Statistics of the cell have no layer and no picture of their own.
     """
     found: list[Share] = []
     for dimension in DIMENSIONS:
@@ -43,8 +42,7 @@ def shares(parts: Sequence[Part]) -> list[Share]:
             columns = np.zeros(parts[-1].columns.stop, bool)
             for part in divided:
                 columns[part.columns] |= getattr(part, dimension) == name
-            if not any(np.array_equal(columns, share.columns) for share in found):
-                found.append(Share(dimension, name, columns))
+            found.append(Share(dimension, name, columns))
     return found
 
 

@@ -14,18 +14,14 @@ from leukoscope.report.forest import Axis, axis_of
 from leukoscope.report.samples import picture_uri
 
 CELLS = 5  # of each class
-DIMENSIONS = {
-    "backbone": "backbones",
-    "tap": "layers",
-    "colours": "colours",
-    "statistic": "statistics of a layer's map",
-}
+DIMENSIONS = {"backbone": "by backbone", "tap": "by layer", "colours": "by colours", "statistic": "by statistic"}
 SINGULAR = {"backbone": "backbone", "tap": "layer"}
-WORDS = {
+WORDS = {  # backbones and layers have names of their own
     "raw": "raw colours",
     "normalized": "normalized colours",
-    "mean": "means over the cell",
-    "deviation": "deviations over the cell",
+    "mean": "means of the maps",
+    "deviation": "deviations of the maps",
+    "maximum": "maxima of the maps",
     "cell": "statistics of the cell",
     "area": "area of the cell",
     "shape": "shape of the cell",
