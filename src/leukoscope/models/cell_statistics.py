@@ -1,7 +1,7 @@
 """A cell's area, shape and colour as further columns of a row's features, and how much they weigh beside the others.
 
-Stock layers and keras.ops nodes only, as in `models.features`. A picture
-turned by quarters has the same statistics.
+Stock layers and keras.ops nodes only, as in `models.features`. A picture turned by quarters has the same statistics; an
+augmented view has those that it shows, so a zoom changes the area.
 
 A handful of columns beside thousands says nothing to a head that takes all columns alike: the kernel head and Table
 III's standardise each one, so the scale that a column comes in does not matter to them. Therefore heads multiply the

@@ -41,7 +41,7 @@ def distributions(params: Params, row: ModelSettings) -> Distributions:
     """
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    without_effect = SETTINGS_WITHOUT_EFFECT[row.head]
+    without_effect = SETTINGS_WITHOUT_EFFECT[row.head] + (() if row.statistics else ("statistics_share",))
     found: Distributions = {}
     for name, tried in params.tune.space.items():
         if name in without_effect:
