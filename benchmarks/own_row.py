@@ -58,7 +58,7 @@ class Choice:
 
     def of_pixels(self, part: Part) -> bool:
         """Whether it reads a part of a backbone's columns."""
-        return part.backbone in self.backbones and part.colours in self.colours and part.tap in self.taps
+        return part.backbone in self.backbones and part.colours in self.colours and layer(part) in self.taps
 
     def columns(self, parts: Sequence[Part]) -> np.ndarray:
         """Positions of its columns, the statistics last as a head expects them."""
@@ -70,6 +70,11 @@ class Choice:
     def row(self, row: ModelSettings) -> ModelSettings:
         """The row's settings with this choice."""
         return row.model_copy(update={"statistics": self.statistics, **dict(self.settings)})
+
+
+def layer(part: Part) -> str:
+    """A part's tap without its scale."""
+    return part.tap.split(" at ")[0]
 
 
 @dataclass(frozen=True)
@@ -99,10 +104,11 @@ class Bench:
     def whole(self, statistics: tuple[str, ...]) -> Choice:
         """All of the row's backbones' columns, and some statistics."""
         of_pixels = [part for part in self.parts if part.backbone != NO_BACKBONE]
-        named = (
-            tuple(dict.fromkeys(getattr(part, name) for part in of_pixels)) for name in ("backbone", "colours", "tap")
+        backbones, colours, taps = (
+            tuple(dict.fromkeys(named(part) for part in of_pixels))
+            for named in (lambda part: part.backbone, lambda part: part.colours, layer)
         )
-        return Choice(*named, statistics)
+        return Choice(backbones, colours, taps, statistics)
 
     def sides(self, number: int, *, leaky: bool = False) -> pd.DataFrame:
         """A fold tests, the next one of its deal validates and the others train; `leaky` deals images, not groups."""
