@@ -122,7 +122,7 @@ def decide_ensemble(
         "layers": [],
         "mode": _all_of(decision["mode"] for decision in decisions),
         "weights_kind": _all_of(decision["weights_kind"] for decision in decisions),
-        **{shared: first[shared] for shared in ("data", "split_hash", "training_images")},
+        **{shared: first[shared] for shared in ("data", "split_hash", "training_images", "training_subjects")},
         **decide(predictions, threshold, settings),
     }
 

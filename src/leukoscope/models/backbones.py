@@ -14,7 +14,7 @@ import numpy as np
 
 from leukoscope.errors import ConfigError, WeightsError
 from leukoscope.models import load_keras
-from leukoscope.models.weights import ImageNetWeights, file_identity, load_file
+from leukoscope.models.weights import ImageNetWeights, file_identity, load_file, whole_downloads
 from leukoscope.row_settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -215,7 +215,8 @@ def _file_to_load(entry: Backbone, weights: str, size: int) -> Path | None:
 
 def _with_imagenet_weights(entry: Backbone, name: str, shape: tuple[int, int, int]) -> keras.Model:
     try:
-        return entry.construct(shape, "imagenet")
+        with whole_downloads():
+            return entry.construct(shape, "imagenet")
     except Exception as error:  # Keras raises a bare Exception for a download that fails, KerasHub whatever it meets
         raise WeightsError(
             f"the ImageNet weights of {name} could not be downloaded ({' '.join(str(error).split())[:200]}): "

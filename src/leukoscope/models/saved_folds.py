@@ -84,12 +84,12 @@ def write_decision(
     about = inputs.about
     content = [sorted(weights.items()), about["settings"], about["weights_identity"], about["data"]["hash"]]
     identity = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    trained_on = training_images(inputs.data, inputs.split)
     consists_of = {"parameters": parameters(layers), "layers": layers}
-    write_json(
-        folder / DECISION_FILE,
-        {**about, **consists_of, "identity": identity, **decided, "training_images": trained_on},
-    )
+    trained_on = {
+        "training_images": training_images(inputs.data, inputs.split),
+        "training_subjects": training_subjects(inputs.images, inputs.split),
+    }
+    write_json(folder / DECISION_FILE, {**about, **consists_of, "identity": identity, **decided, **trained_on})
     return identity
 
 
@@ -101,6 +101,12 @@ def training_images(data: TrainingData, split: pd.DataFrame) -> dict[str, str]:
             sha256 = str(data.sha256[position])
             folds[sha256] = f"{folds.get(sha256, '')} {sides['fold'].iloc[0]}".strip()
     return folds
+
+
+def training_subjects(images: pd.DataFrame, split: pd.DataFrame) -> list[str]:
+    """The subjects with an image on any fold's train side."""
+    trained = images["image_id"].isin(split.loc[split["side"] == "train", "image_id"])
+    return sorted(images.loc[trained, "subject"].unique())
 
 
 def fold_predictions(folder: Path, inputs: RowInputs, sides: pd.DataFrame) -> pd.DataFrame:
