@@ -1,6 +1,6 @@
 """Whatever is fed to what reads strangers' input: an answer that makes sense, or one line that says what is wrong.
 
-`make fuzz` tries a hundred times as many examples, and others every time.
+`make fuzz` tries ten times as many examples a round, and others every time.
 """
 
 from __future__ import annotations

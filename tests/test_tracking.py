@@ -127,6 +127,7 @@ def test_a_run_whose_process_s_number_went_to_another_is_closed_too(checkout: Pa
     assert named("killed").info.status == "KILLED"
 
 
+@pytest.mark.slow
 def test_a_database_that_another_process_holds_costs_no_training(
     checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
