@@ -327,6 +327,36 @@ def test_a_group_is_seen_by_one_picture_or_one_subject_of_it() -> None:
     assert unseen_groups(table, trained) == {"1", "2", "4", *map(str, range(6, 12))}
 
 
+def version_of(row: str, auroc: float) -> str:
+    """A version of this AUROC in the registry, without files."""
+    client = mlflow_store.open_store()
+    with mlflow_store.unless_there():
+        client.create_registered_model("leukoscope-cells")
+    measured = {"auroc": str(auroc), "data_hash": "d", "protocol": "subject", "split_hash": "5"}
+    tags = {"row": row, "identity": row, "data_name": "cells", "leaky": "false", **measured}
+    return str(client.create_model_version("leukoscope-cells", "file:///nowhere", tags=tags).version)
+
+
+def test_of_two_that_pass_the_gate_the_better_one_stays_though_the_worse_writes_last(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, best, other = version_of("good", 0.8), version_of("best", 0.9), version_of("other", 0.7)
+    set_champion = registry.set_champion
+
+    def outrun(data_name: str, version: str) -> str:
+        monkeypatch.setattr(registry, "set_champion", set_champion)
+        registry.let_pass(data_name, best)  # as another process would, without a lock
+        return set_champion(data_name, version)
+
+    monkeypatch.setattr(registry, "set_champion", outrun)
+    said = registry.let_pass("cells", good)
+    assert said.splitlines()[-1] == f"version {best} of leukoscope-cells is champion; version {good} was before it"
+    assert registry.champion("cells").version == best
+    registry.promote("cells", other, "a person's choice")
+    registry.let_pass("cells", good)
+    assert registry.champion("cells").version == good  # best was passed before the person chose
+
+
 def test_the_gate_s_earlier_favourite_does_not_undo_a_rollback(checkout: Path) -> None:
     write_row(checkout, "first", skill=1.5)
     write_row(checkout, "best", skill=3)
