@@ -228,8 +228,8 @@ def _with_imagenet_weights(entry: Backbone, name: str, shape: tuple[int, int, in
 def weights_identity(name: str, weights: str, size: int) -> str:
     """A name for these weights that changes when they do: a file's SHA-256, or the fixed source of the others.
 
-    Keras pins the hash of every ImageNet file that it downloads, so its version stands for them, as the version in a
-    preset's handle does for KerasHub's. Raises WeightsError for a file that is not there.
+    Keras pins the hash of the ImageNet files that it downloads, so its version stands for them, as the version in a
+    preset's handle does for KerasHub's. Of MobileNet's and MobileNetV2's it has none: there it stands for their names. Raises WeightsError for a file that is not there.
     """
     entry = backbone(name)
     file = _file_to_load(entry, weights, size)

@@ -98,25 +98,25 @@ def file_identity(name: str, path: Path) -> str:
 def whole_downloads() -> Iterator[None]:
     """Have Keras check a file that it downloads before the file gets its name: a kill or a bad line leaves none there.
 
-    Keras itself downloads under the final name and compares the hash afterwards. Where its folder may not be written it
-    keeps its own way, which is another folder.
+    Keras itself downloads under the final name and compares the hash afterwards; of MobileNet's files it has none, and
+    takes whatever has their name. Where its folder may not be written it keeps its own way, which is another folder.
     """
     from keras.src.utils import file_utils
 
     get_file = file_utils.get_file
 
-    def checked_and_moved(fname: str, origin: str, *, file_hash: str, **words: Any) -> str:
+    def checked_and_moved(fname: str, origin: str, *, file_hash: str | None = None, **words: Any) -> str:
         place = keras_folder() / fname
-        if place.is_file() and file_utils.validate_file(place, file_hash):
+        if place.is_file() and (file_hash is None or file_utils.validate_file(place, file_hash)):
             return str(place)
         with new_file(place) as part:
             get_file(part.name, origin, file_hash=file_hash, cache_dir=str(place.parent.parent), **words)
         return str(place)
 
     def in_its_folder(fname: str, origin: str, **words: Any) -> str:
-        known = words.get("file_hash") and words.get("cache_subdir") == keras_folder().name
-        writable = next(folder for folder in (keras_folder(), *keras_folder().parents) if folder.exists())
-        return (checked_and_moved if known and os.access(writable, os.W_OK) else get_file)(fname, origin, **words)
+        there = next(folder for folder in (keras_folder(), *keras_folder().parents) if folder.exists())
+        ours = words.get("cache_subdir") == keras_folder().name and os.access(there, os.W_OK)
+        return (checked_and_moved if ours else get_file)(fname, origin, **words)
 
     file_utils.get_file = in_its_folder
     try:
