@@ -156,7 +156,7 @@ def build_backbone(name: str, weights: str, frame: int, size: int, taps: Sequenc
 
     With `taps`, names of the backbone's own layers, it ends at the last of them and gives a list of their maps.
 
-    `weights` is `imagenet` (downloaded by Keras or KerasHub, which check the file), a .weights.h5 file, or `none`: then
+    `weights` is `imagenet` (downloaded by Keras or KerasHub), a .weights.h5 file, or `none`: then
     the start is random and every batch norm's statistics are set from a fixed batch of synthetic cells in the same
     `frame`. Raises ConfigError for an unknown name or tap or a size that is too small, WeightsError for weights that
     are not there.
@@ -229,7 +229,8 @@ def weights_identity(name: str, weights: str, size: int) -> str:
     """A name for these weights that changes when they do: a file's SHA-256, or the fixed source of the others.
 
     Keras pins the hash of the ImageNet files that it downloads, so its version stands for them, as the version in a
-    preset's handle does for KerasHub's. Of MobileNet's and MobileNetV2's it has none: there it stands for their names. Raises WeightsError for a file that is not there.
+    preset's handle does for KerasHub's. Of MobileNet's and MobileNetV2's it has none: there it stands for their names.
+    Raises WeightsError for a file that is not there.
     """
     entry = backbone(name)
     file = _file_to_load(entry, weights, size)
