@@ -9,10 +9,12 @@ from leukoscope.atomic import write_json
 from leukoscope.config import load_params
 from leukoscope.promotion import register
 
+COLUMNS = ["image_id", "file", "label", "subject", "group", "sha256", "cell_area"]
+
 
 def run() -> None:
     """Write reports/registered.json."""
-    images = pd.read_parquet("data/images.parquet", columns=["image_id", "label", "group", "cell_area"])
+    images = pd.read_parquet("data/images.parquet", columns=COLUMNS)
     registered = register(load_params(), images, pd.read_parquet("data/splits.parquet"))
     write_json(Path("reports/registered.json"), registered)
     print(registered["reason"])

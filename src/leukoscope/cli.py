@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from leukoscope.errors import DataError, run_reporting_errors
+from leukoscope.errors import DataError, one_line, run_reporting_errors
 
 app = typer.Typer(
     help="Leukemia cell classifiers, from images to a promoted model, with honest numbers.",
@@ -38,13 +38,16 @@ def predict(
     Example: leukoscope predict data/raw/images --csv scores.csv
     """
     from leukoscope import registry
+    from leukoscope.data.names import IMAGE_SUFFIXES
     from leukoscope.predict import images_below, score, warning, write_csv
 
     files = images_below(paths)
+    if csv and csv.suffix.lower() in IMAGE_SUFFIXES:
+        raise DataError(f"--csv {csv} would put a table where a picture belongs: name a file that ends in .csv")
     champion = registry.load_champion(_data_name(), version)
     scores = score(files, champion)
     for line in scores.unreadable:
-        typer.echo(f"not scored: {line}", err=True)
+        typer.echo(f"not scored: {one_line(line)}", err=True)
     if scores.table.empty:
         raise DataError(f"none of the {len(files)} images could be read")
     if csv:

@@ -124,6 +124,7 @@ def decide_ensemble(
         "weights_kind": _all_of(decision["weights_kind"] for decision in decisions),
         **{shared: first[shared] for shared in ("data", "split_hash")},
         "training_images": _trained_on(decisions),
+        "training_subjects": sorted({subject for one in decisions for subject in one["training_subjects"]}),
         **decide(predictions, threshold, settings),
     }
 

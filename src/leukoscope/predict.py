@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from leukoscope.atomic import new_file
-from leukoscope.data.names import IMAGE_SUFFIXES, is_hidden, parse_uid
+from leukoscope.data.layouts import scan
+from leukoscope.data.names import IMAGE_SUFFIXES, name_fault, parse_uid
 from leukoscope.data.pack import centre_frame
 from leukoscope.data.reading import read_rgb
 from leukoscope.errors import DataError
@@ -48,13 +49,15 @@ class Scores:
 def images_below(paths: Iterable[Path]) -> list[Path]:
     """The images that `paths` name: files as they are, folders with everything below them, in order and once.
 
-    Raises DataError for a path that is not there, and when there is no image at all.
+    Raises DataError for a path that is not there, a folder that cannot be read, a name that no table can hold, and when
+    there is no image at all.
     """
     found: dict[Path, None] = {}
     for path in paths:
         if path.is_dir():
-            below = sorted(path.rglob("*"))
-            found |= dict.fromkeys(file for file in below if _is_image(file, path))
+            found |= dict.fromkeys(path / name for name in scan(path).images)
+        elif fault := name_fault(str(path)):
+            raise DataError(f"{os.fsencode(path)!r}: {fault}")
         elif path.exists():
             found[path] = None
         else:
@@ -62,11 +65,6 @@ def images_below(paths: Iterable[Path]) -> list[Path]:
     if not found:
         raise DataError(f"no image ({', '.join(sorted(IMAGE_SUFFIXES))}) below {', '.join(map(str, paths))}")
     return list(found)
-
-
-def _is_image(file: Path, root: Path) -> bool:
-    hidden = any(is_hidden(part) for part in file.relative_to(root).parts)
-    return not hidden and file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()
 
 
 def score(files: Sequence[Path], champion: Champion) -> Scores:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from leukoscope.predict import Champion
 
 CHAMPION, PREVIOUS, CANDIDATE = "champion", "previous", "candidate"
+PASSED = "gate"  # a version's tag: the pipeline's own gate has let it pass, and no person has chosen since
 FILES = "files"  # a version's tag: its files' SHA-256 by name, kept in the database and not beside the files
 MODEL_FILE = Path("data", "model.keras")  # where mlflow.keras puts it
 REGISTER_AGAIN = "uv run dvc repro -f -s register"
@@ -177,7 +179,52 @@ def promote(data_name: str, version: int | str, reason: str) -> str:
             f"train on '{data_name}' and register again"
         )
     client.set_model_version_tag(model_name(data_name), chosen.version, "promotion_reason", " ".join(reason.split()))
+    _forget_the_gate(client, data_name)
     return set_champion(data_name, chosen.version)
+
+
+def let_pass(data_name: str, version: str) -> str:
+    """Make a version that the gate has passed @champion, unless a better one is. Returns a line that says so.
+
+    Two processes may each find the champion worse than their own version, and the worse of them write last: a local
+    store has a lock against it, a server has none. So each marks its version, then makes it champion, and then gives
+    the place to any better one that is marked, until none is. The last one to write has looked after that, when every
+    other that wrote had marked its own; so the best is champion, whatever the order.
+    """
+    client, name = open_store(), model_name(data_name)
+    client.set_model_version_tag(name, version, PASSED, "true")
+    lines = [set_champion(data_name, version)]
+    while better := _better_than_champion(client, data_name):
+        lines.append(set_champion(data_name, better))
+    return "\n".join(lines)
+
+
+def _better_than_champion(client: MlflowClient, data_name: str) -> str | None:
+    """The best version that the gate has passed, if its AUROC is above the champion's on the same images and split."""
+    passed = [known for known in _versions(client, data_name) if PASSED in known.tags and "auroc" in known.tags]
+    now = champion(data_name)
+    better = [
+        known
+        for known in passed
+        if measured_on(known.tags) == measured_on(now.tags) and _auroc(known.tags) > _auroc(now.tags)
+    ]
+    return str(max(better, key=lambda known: _auroc(known.tags)).version) if better else None
+
+
+def measured_on(tags: Mapping[str, str]) -> dict[str, str]:
+    """What a version's figures are over, as `ranking.comparable` has it of a decision.json."""
+    return {"data": tags["data_hash"], "protocols": tags["protocol"], "splits": tags["split_hash"]}
+
+
+def _auroc(tags: Mapping[str, str]) -> float:
+    return float(tags.get("auroc", 0))
+
+
+def _forget_the_gate(client: MlflowClient, data_name: str) -> None:
+    """A person has chosen the champion: what the gate passed before has no claim to its place."""
+    for known in _versions(client, data_name):
+        if PASSED in known.tags:
+            client.delete_model_version_tag(model_name(data_name), str(known.version), PASSED)
 
 
 def set_champion(data_name: str, version: str) -> str:
@@ -202,9 +249,11 @@ def set_candidate(data_name: str, version: str) -> str:
 def rollback(data_name: str) -> str:
     """Swap @champion and @previous. Returns a line that says so; RegistryError where there is no version before."""
     now = champion(data_name)
-    before = _with_alias(open_store(), data_name, PREVIOUS)
+    client = open_store()
+    before = _with_alias(client, data_name, PREVIOUS)
     if before is None:
         raise RegistryError(f"{model_name(data_name)} has no champion before version {now.version} to go back to")
+    _forget_the_gate(client, data_name)
     return set_champion(data_name, before.version)
 
 

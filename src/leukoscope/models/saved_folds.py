@@ -95,12 +95,12 @@ def write_decision(
     content = [sorted(weights.items()), about["settings"], about["weights_identity"], about["data"]["hash"]]
     identity = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     trained_sides = ("train", "val") if inputs.row.trains_on_val else ("train",)
-    trained_on = training_images(inputs.data, inputs.split, trained_sides)
     consists_of = {"parameters": parameters(layers), "layers": layers}
-    write_json(
-        folder / DECISION_FILE,
-        {**about, **consists_of, "identity": identity, **decided, "training_images": trained_on},
-    )
+    trained_on = {
+        "training_images": training_images(inputs.data, inputs.split, trained_sides),
+        "training_subjects": training_subjects(inputs.images, inputs.split, trained_sides),
+    }
+    write_json(folder / DECISION_FILE, {**about, **consists_of, "identity": identity, **decided, **trained_on})
     return identity
 
 
@@ -112,6 +112,12 @@ def training_images(data: TrainingData, split: pd.DataFrame, named: Sequence[str
             sha256 = str(data.sha256[position])
             folds[sha256] = f"{folds.get(sha256, '')} {sides['fold'].iloc[0]}".strip()
     return folds
+
+
+def training_subjects(images: pd.DataFrame, split: pd.DataFrame, named: Sequence[str]) -> list[str]:
+    """The subjects with an image that trained any fold's model, on one of the sides `named`."""
+    trained = images["image_id"].isin(split.loc[split["side"].isin(named), "image_id"])
+    return sorted(images.loc[trained, "subject"].unique())
 
 
 def fold_predictions(folder: Path, inputs: RowInputs, sides: pd.DataFrame) -> pd.DataFrame:
