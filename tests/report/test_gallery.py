@@ -23,14 +23,14 @@ def best(evidence: Evidence) -> Result:
     return evidence.best_honest
 
 
-def tested(result: Result) -> pd.DataFrame:
+def with_thresholds(result: Result) -> pd.DataFrame:
     rows = result.test_predictions()
     thresholds = {int(fold): point["threshold"] for fold, point in result.decision["folds"].items()}
     return rows.assign(threshold=rows["fold"].map(thresholds))
 
 
 def test_shown_are_the_calls_farthest_on_their_side_one_cell_a_subject(evidence: Evidence, best: Result) -> None:
-    rows = tested(best)
+    rows = with_thresholds(best)
     rows["called"] = (rows["p_all"] > rows["threshold"]).astype(int)
     found = gallery(evidence, best)
     assert [(of.name, of.right) for of in found] == [("ALL", True), ("ALL", False), ("hem", True), ("hem", False)]
