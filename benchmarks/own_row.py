@@ -18,7 +18,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import combinations
 from multiprocessing import get_context
 from pathlib import Path
@@ -40,7 +40,7 @@ from leukoscope.tuning.inner_folds import inner_folds
 if TYPE_CHECKING:
     import optuna
 
-DEALS, FOLDS, INNER_FOLDS, TRIALS = 3, 5, 3, 40
+DEALS, FOLDS, INNER_FOLDS, TRIALS = 3, 5, 3, 30
 DEAL_SEED = 11
 STORE = Path(".leukoscope")
 NESTED, AREA = "every choice made inside", "cell area alone"
@@ -84,11 +84,12 @@ class Bench:
     inputs: RowInputs
     params: Params
 
-    @classmethod
-    def of(cls, name: str) -> Bench:
-        """The bench of a row of params.yaml."""
+    @staticmethod
+    @cache
+    def of(name: str) -> Bench:
+        """The bench of a row of params.yaml, read once in a process."""
         params = load_params()
-        return cls(read_inputs(params, name, "subject"), params)
+        return Bench(read_inputs(params, name, "subject"), params)
 
     @cached_property
     def parts(self) -> list[Part]:
