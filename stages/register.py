@@ -10,12 +10,13 @@ from leukoscope.config import load_params
 from leukoscope.promotion import register
 
 
-def run() -> None:
+def run() -> str:
     """Write reports/registered.json."""
     images = pd.read_parquet("data/images.parquet", columns=["image_id", "label", "group", "cell_area"])
     registered = register(load_params(), images, pd.read_parquet("data/splits.parquet"))
     write_json(Path("reports/registered.json"), registered)
     print(registered["reason"])
+    return "reports/registered.json"
 
 
 if __name__ == "__main__":

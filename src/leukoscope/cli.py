@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from leukoscope.errors import DataError, run_reporting_errors
+from leukoscope.errors import DataError, UserError, run_reporting_errors
 
 app = typer.Typer(
     help="Leukemia cell classifiers, from images to a promoted model, with honest numbers.",
@@ -209,6 +209,26 @@ def weights() -> None:
     from leukoscope.models.inventory import weights_text
 
     typer.echo(weights_text(load_params()))
+
+
+@app.command()
+def doctor() -> None:
+    """Look at Python, packages, GPU, disk, weights, data, tracking store and registry, and say how to mend each.
+
+    Exit code 0 when nothing is wrong (what is not made yet is no fault), else 2.
+
+    Example: leukoscope doctor
+    """
+    from leukoscope.doctor import examine, line
+
+    found = []
+    for name, finding in examine():
+        typer.echo(line(name, finding))
+        found.append((name, finding.mark))
+    if ill := [name for name, mark in found if mark == "WRONG"]:
+        raise UserError(f"{len(ill)} of {len(found)} are wrong: {', '.join(ill)}")
+    waiting = [name for name, mark in found if mark == "to do"]
+    typer.echo(f"nothing is wrong; to do: {', '.join(waiting)}" if waiting else "all is well")
 
 
 @app.command()

@@ -214,19 +214,25 @@ def load_champion(data_name: str, version: int | str | None = None) -> Champion:
 
     Raises RegistryError where it is not registered or its files are gone.
     """
-    import mlflow.artifacts
-
     from leukoscope.predict import Champion
 
     chosen = champion(data_name) if version is None else _version(open_store(), data_name, str(version))
+    folder = whole_files(chosen)
+    decision = json.loads((folder / DECISION_FILE).read_text())
+    return Champion(_scorer(folder, decision), decision, chosen.version)
+
+
+def whole_files(chosen: ChampionVersion) -> Path:
+    """The folder of a version's files. Raises RegistryError where they are gone or not those that were registered."""
+    import mlflow.artifacts
+
     if _files_are_gone(chosen.source):
         raise RegistryError(
             f"the files of version {chosen.version} are gone from {chosen.source}: run {REGISTER_AGAIN}"
         )
     folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=chosen.source, tracking_uri=tracking_uri()))
     _refuse_changed_files(chosen, folder)
-    decision = json.loads((folder / DECISION_FILE).read_text())
-    return Champion(_scorer(folder, decision), decision, chosen.version)
+    return folder
 
 
 def _scorer(folder: Path, decision: dict[str, Any]) -> Scorer:
