@@ -99,6 +99,32 @@ def table(
 
 
 @app.command()
+def card(
+    version: Version = None,
+    facts: Annotated[Path | None, typer.Option(help="A version's model_card.json instead of the registry.")] = None,
+    into: Annotated[Path | None, typer.Option(help="Put it between the markers of this file.")] = None,
+) -> None:
+    """Print the champion's model card as Markdown: data, protocol, figures with intervals, limits.
+
+    Example: leukoscope card --into docs/model_card.md
+    """
+    from leukoscope.report.markdown import put_into
+    from leukoscope.report.model_card import BEGIN, END, model_card, read_facts
+
+    if facts:
+        text = model_card(read_facts(facts))
+    else:
+        from leukoscope import registry
+
+        text = model_card(registry.card_facts(_data_name(), version))
+    if into:
+        put_into(text, into, (BEGIN, END))
+        typer.echo(f"{into}: model card replaced")
+    else:
+        typer.echo(text, nl=False)
+
+
+@app.command()
 def champion() -> None:
     """Show the version that predict uses, and the one before it.
 

@@ -22,6 +22,7 @@ from leukoscope.models.saved_folds import load_folds, read_decision
 from leukoscope.models.scoring import SCORING_FILE, export_scoring
 from leukoscope.ranking import DECISION_FILE, Candidate
 from leukoscope.registry import FILES, file_hashes, find_version, model_name
+from leukoscope.report.model_card import CARD, CARD_FACTS, card_facts, model_card
 from leukoscope.tracking import (
     COMMIT,
     DIGEST_LENGTH,
@@ -132,6 +133,7 @@ def _log_model(
     try:
         with tempfile.TemporaryDirectory() as folder:
             _save(Path(folder), candidate.decision, model, logged, run.info.run_id)
+            _write_card(Path(folder), candidate)
             files = file_hashes(Path(folder))
             client.log_model_artifacts(logged.model_id, folder)
         ready = True
@@ -175,6 +177,13 @@ def _save(folder: Path, decision: dict[str, Any], model: keras.Model, logged: Lo
     write_json(folder / DECISION_FILE, decision)
     (folder / SCORING_FILE).parent.mkdir()
     export_scoring(model, decision["settings"]["frame"], folder / SCORING_FILE)
+
+
+def _write_card(folder: Path, candidate: Candidate) -> None:
+    """Beside the model what is to be said of it, as a page and as the facts that the page is made of."""
+    facts = card_facts(candidate, combination(candidate.decision), _requirements())
+    write_json(folder / CARD_FACTS, facts)
+    (folder / CARD).write_text(model_card(facts), encoding="utf-8")
 
 
 def _signature() -> ModelSignature:

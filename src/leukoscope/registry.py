@@ -16,6 +16,7 @@ from leukoscope import workplace
 from leukoscope.errors import RegistryError
 from leukoscope.mlflow_store import answering, open_store, shown_uri, tracking_uri
 from leukoscope.ranking import DECISION_FILE
+from leukoscope.report.model_card import CARD_FACTS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -220,6 +221,22 @@ def load_champion(data_name: str, version: int | str | None = None) -> Champion:
     folder = whole_files(chosen)
     decision = json.loads((folder / DECISION_FILE).read_text())
     return Champion(_scorer(folder, decision), decision, chosen.version)
+
+
+@answering()
+def card_facts(data_name: str, version: int | str | None = None) -> dict[str, Any]:
+    """What the model card of the champion, or of the version that is named, is made of.
+
+    Raises RegistryError where the version's files are not whole, or hold no card.
+    """
+    chosen = champion(data_name) if version is None else _version(open_store(), data_name, str(version))
+    path = whole_files(chosen) / CARD_FACTS
+    if not path.exists():
+        raise RegistryError(
+            f"version {chosen.version} was registered before versions had cards: train and register again"
+        )
+    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return facts
 
 
 def whole_files(chosen: ChampionVersion) -> Path:
