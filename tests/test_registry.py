@@ -89,7 +89,7 @@ def test_the_model_carries_its_figures_and_its_run(checkout: Path) -> None:
     client = mlflow_store.open_store()
     (model,) = client.search_logged_models([mlflow_store.experiment_of(client, "cells")])
     measured = metrics_of(checkout, decision)["test"]["auroc"]
-    assert [metric.value for metric in model.metrics if metric.key == "registered.test.auroc"] == [measured]
+    assert [metric.value for metric in model.metrics if metric.key == "registered/test/auroc"] == [measured]
     run = client.get_run(model.source_run_id)
     assert run.data.tags["identity"] == decision["identity"]
     assert [output.model_id for output in run.outputs.model_outputs] == [model.model_id]

@@ -265,10 +265,10 @@ def ui(
 
     Example: leukoscope ui --port 5001
     """
-    from leukoscope import tracking
+    from leukoscope import mlflow_pages
 
-    command = tracking.ui_command(port)
-    typer.echo(f"MLflow: http://127.0.0.1:{port} (Ctrl-C ends it)")
+    command = mlflow_pages.ui_command(port)
+    typer.echo(f"MLflow: {mlflow_pages.ui_page(port, _data_name())} (Ctrl-C ends it)")
     sys.stdout.flush()
     os.execvp(command[0], command)
 

@@ -17,6 +17,7 @@ from leukoscope.data.synthetic import fixed_cells
 from leukoscope.errors import RegistryError
 from leukoscope.evaluation.caveats import not_real
 from leukoscope.evaluation.tuned_groups import mark
+from leukoscope.mlflow_pages import about_model
 from leukoscope.mlflow_store import default_store
 from leukoscope.models.saved_folds import load_folds, read_decision
 from leukoscope.models.scoring import SCORING_FILE, export_scoring
@@ -149,7 +150,7 @@ def _log_model(
     now = logged.creation_timestamp
     figures = {**candidate.measured, **candidate.measured["at_threshold"]}
     metrics = [
-        Metric(f"registered.{candidate.side}.{headline}", figures[headline], now, 0, **of_model)
+        Metric(f"registered/{candidate.side}/{headline}", figures[headline], now, 0, **of_model)
         for headline in HEADLINES
         if figures[headline] is not None
     ]
@@ -214,7 +215,7 @@ def _register(
 ) -> str:
     name = model_name(data_name)
     if not client.search_registered_models(f"name = '{name}'"):
-        client.create_registered_model(name)
+        client.create_registered_model(name, description=about_model(data_name))
     with default_store():  # where MLflow looks up the logged model, whichever client asks
         version = client.create_model_version(
             name,
