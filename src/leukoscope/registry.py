@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
     from leukoscope.models.scoring import Scorer
-    from leukoscope.predict import Champion
+    from leukoscope.prediction.champion import Champion
 
 CHAMPION, PREVIOUS, CANDIDATE = "champion", "previous", "candidate"
 FILES = "files"  # a version's tag: its files' SHA-256 by name, kept in the database and not beside the files
@@ -216,7 +216,8 @@ def load_champion(data_name: str, version: int | str | None = None) -> Champion:
     """
     import mlflow.artifacts
 
-    from leukoscope.predict import Champion
+    from leukoscope.prediction.champion import Champion
+    from leukoscope.prediction.training_cells import read_training_cells
 
     chosen = champion(data_name) if version is None else _version(open_store(), data_name, str(version))
     if _files_are_gone(chosen.source):
@@ -226,7 +227,7 @@ def load_champion(data_name: str, version: int | str | None = None) -> Champion:
     folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=chosen.source, tracking_uri=tracking_uri()))
     _refuse_changed_files(chosen, folder)
     decision = json.loads((folder / DECISION_FILE).read_text())
-    return Champion(_scorer(folder, decision), decision, chosen.version)
+    return Champion(_scorer(folder, decision), decision, chosen.version, read_training_cells(folder))
 
 
 def _scorer(folder: Path, decision: dict[str, Any]) -> Scorer:
