@@ -5,6 +5,7 @@ from __future__ import annotations
 from leukoscope.evaluation.caveats import not_real
 from leukoscope.evaluation.tuned_groups import mark
 from leukoscope.prediction.champion import Champion
+from leukoscope.prediction.training_cells import TrainingCells
 
 NOT_KNOWN = "not known for this version"
 
@@ -41,12 +42,12 @@ def calling(champion: Champion) -> str:
     return f"ALL is called where p > {champion.threshold:.4f}; {refer}"
 
 
-def flagging(champion: Champion) -> str:
+def flagging(training: TrainingCells | None) -> str:
     """What lies outside the training range, and how often that flags cells of unseen subjects, in one line."""
-    if champion.training is None:
+    if training is None:
         return f"training range of size and colour: {NOT_KNOWN}, so nothing is flagged as outside it"
-    low, high = champion.training.range["area"]
-    unseen = champion.training.unseen
+    low, high = training.range["area"]
+    unseen = training.unseen
     rate, ends = unseen["rate"], (unseen["rate_low"], unseen["rate_high"])
     interval = f" [{100 * ends[0]:.1f}, {100 * ends[1]:.1f}]" if None not in ends else " (no interval)"
     return (
