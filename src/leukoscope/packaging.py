@@ -21,7 +21,7 @@ from leukoscope.evaluation.tuned_groups import mark
 from leukoscope.mlflow_store import default_store
 from leukoscope.models.saved_folds import load_folds, read_decision
 from leukoscope.models.scoring import SCORING_FILE, export_scoring
-from leukoscope.prediction.cautions import flagging
+from leukoscope.prediction.cautions import range_in_words
 from leukoscope.prediction.training_cells import TRAINING_FILE, TrainingCells
 from leukoscope.ranking import DECISION_FILE, Candidate
 from leukoscope.registry import FILES, file_hashes, find_version, model_name
@@ -269,7 +269,7 @@ def description(candidate: Candidate, training: TrainingCells | None = None) -> 
         f"- sensitivity {_with_interval(measured['at_threshold'], 'sensitivity')} and specificity "
         f"{_with_interval(measured['at_threshold'], 'specificity')} at each fold's own threshold",
         f"- ALL is called where p > {point['threshold']:.4f}; refer band {_band(point)}",
-        f"- {flagging(training)}",
+        f"- {range_in_words(training)}",
         "- input: raw RGB pictures, uint8 [n, height, width, 3], native optics; output: p(ALL) [n, 1]",
         "",
         "The figures are those of the folds' models on cells that each had not seen; what is served is their mean. "
