@@ -54,10 +54,11 @@ def predict(
 
     Example: leukoscope predict data/raw/images --csv scores.csv
     """
+    from leukoscope import registry
     from leukoscope.prediction import command
 
     wanted = command.Wanted(csv=csv, jsonl=jsonl, subjects=subjects, scale=scale, prevalence=prevalence)
-    command.predict(paths, _data_name(), version, wanted)
+    command.predict(paths, lambda: registry.load_champion(_data_name(), version), wanted)
 
 
 @app.command()

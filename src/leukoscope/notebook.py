@@ -185,7 +185,10 @@ def _paths(images: Images) -> list[Path]:
         return [Path(images)]
     if isinstance(images, np.ndarray | Mapping):
         return []
-    return [Path(one) for one in images if isinstance(one, str | Path)]
+    paths = [Path(one) for one in images if isinstance(one, str | Path)]
+    if paths and len(paths) < len(images):
+        raise DataError("give either paths or pictures, and not both in one call: read_images makes pictures of paths")
+    return paths
 
 
 def _pictures(images: Any) -> Iterator[Picture]:

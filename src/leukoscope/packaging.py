@@ -271,11 +271,22 @@ def description(candidate: Candidate, training: TrainingCells | None = None) -> 
         f"- ALL is called where p > {point['threshold']:.4f}; refer band {_band(point)}",
         f"- {range_in_words(training)}",
         "- input: raw RGB pictures, uint8 [n, height, width, 3], native optics; output: p(ALL) [n, 1]",
+        *served_input(int(decision["settings"]["frame"])),
         "",
         "The figures are those of the folds' models on cells that each had not seen; what is served is their mean. "
         "Research use only; not a diagnostic device.",
     ]
     return "\n\n".join([*paragraphs, "\n".join(lines)])
+
+
+def served_input(frame: int) -> list[str]:
+    """How `mlflow models serve` is asked, and what it answers."""
+    return [
+        '- `mlflow models serve` takes them as JSON at /invocations: `{"inputs": [picture, ...]}`, each picture a list '
+        "of rows of pixels of three whole numbers (0 to 255), all of one size",
+        f"- the centre {frame} x {frame} pixels are enough, and give the same p",
+        '- it answers `{"predictions": [[p(ALL)], ...]}`: no calls, refer band or flags, which `leukoscope predict` adds',
+    ]
 
 
 def _with_interval(measured: dict[str, Any], name: str) -> str:

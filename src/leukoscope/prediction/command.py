@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from leukoscope import registry
 from leukoscope.errors import DataError, UserError
 from leukoscope.prediction import output
 from leukoscope.prediction.cautions import NOT_KNOWN, calling, flagging, warning
@@ -19,6 +18,7 @@ from leukoscope.prediction.sources import ImageFile, images_below
 from leukoscope.prediction.subjects import NOT_A_DIAGNOSIS, by_subject
 from leukoscope.prediction.training_cells import UNSEEN
 from leukoscope.progress import progress
+from leukoscope.registry import REGISTER_AGAIN
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,15 @@ class Wanted:
     prevalence: float | None = None
 
 
-def predict(paths: Sequence[Path], data_name: str, version: int | None, wanted: Wanted) -> None:
-    """Score the images below `paths`; write what is wanted, or else print a table of them.
+def predict(paths: Sequence[Path], load: Callable[[], Champion], wanted: Wanted) -> None:
+    """Score the images below `paths` with the version that `load` gives; write what is wanted, or else print a table.
 
-    Raises DataError where nothing can be read, RegistryError where there is no such version.
+    Raises DataError where nothing can be read, and what `load` raises.
     """
     scale = parse_scale(wanted.scale)
     _refuse_bad_outputs([wanted.csv, wanted.jsonl, wanted.subjects])
     with images_below(paths) as files:  # before the model is loaded, so that a mistyped path is told at once
-        champion = registry.load_champion(data_name, version)
+        champion = load()
         check_prevalence(champion, wanted.prevalence)
         scores, unreadable = score_files(files, champion, scale=scale, prevalence=wanted.prevalence)
     for line in unreadable:
@@ -110,7 +110,7 @@ def check_prevalence(champion: Champion, prevalence: float | None) -> None:
     if champion.training is None:
         raise UserError(
             f"--prevalence: the share of ALL that p was calibrated on is {NOT_KNOWN} ({champion.version}): run "
-            f"{registry.REGISTER_AGAIN}, which registers it with what it lacks"
+            f"{REGISTER_AGAIN}, which registers it with what it lacks"
         )
 
 
