@@ -163,7 +163,8 @@ def load_predictions(row: str, protocol: str, checkout: PathLike = ".") -> pd.Da
         there = ", ".join(sorted(folder.name for _, folder in _evaluated(Path(checkout))))
         raise DataError(f"{path} is not there; evaluated are: {there}")
     table = pd.read_parquet(path)
-    return table[table["side"] == "test"].drop(columns="side").reset_index(drop=True)
+    columns = ["image_id", "subject", "group", "label", "p_all", "fold"]
+    return table.loc[table["side"] == "test", columns].reset_index(drop=True)
 
 
 def _evaluated(checkout: Path) -> Iterator[tuple[dict[str, Any], Path]]:

@@ -285,7 +285,7 @@ def served_input(frame: int) -> list[str]:
         '- `mlflow models serve` takes them as JSON at /invocations: `{"inputs": [picture, ...]}`, each picture a list '
         "of rows of pixels of three whole numbers (0 to 255), all of one size",
         f"- the centre {frame} x {frame} pixels are enough, and give the same p",
-        '- it answers `{"predictions": [[p(ALL)], ...]}`: no calls, refer band or flags, which `leukoscope predict` adds',
+        '- it answers `{"predictions": [[p(ALL)], ...]}`: no calls and no flags; `leukoscope predict` has them',
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from leukoscope.evaluation.caveats import not_real
 from leukoscope.evaluation.tuned_groups import mark
 from leukoscope.prediction.champion import Champion
-from leukoscope.prediction.training_cells import TrainingCells
+from leukoscope.prediction.training_cells import TrainingCells, flagged_in_words
 
 NOT_KNOWN = "not known for this version"
 
@@ -53,11 +53,4 @@ def range_in_words(training: TrainingCells | None) -> str:
     """The same of a version's training cells, None where it does not know them."""
     if training is None:
         return f"training range of size and colour: {NOT_KNOWN}, so nothing is flagged as outside it"
-    low, high = training.range["area"]
-    unseen = training.unseen
-    rate, ends = unseen["rate"], (unseen["rate_low"], unseen["rate_high"])
-    interval = f" [{100 * ends[0]:.1f}, {100 * ends[1]:.1f}]" if None not in ends else " (no interval)"
-    return (
-        f"training range: cells of {low:,.0f} to {high:,.0f} pixels, and their colours; it flags {100 * rate:.1f} %"
-        f"{interval} of the cells of {unseen['n_subjects']} subjects that it was not taken from"
-    )
+    return f"training range: {flagged_in_words(training.range, training.unseen)}"
