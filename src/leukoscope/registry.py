@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
+    from leukoscope.explain import Explained
     from leukoscope.models.scoring import Scorer
     from leukoscope.prediction.champion import Champion
 
@@ -224,26 +225,44 @@ def load_champion(data_name: str, version: int | str | None = None) -> Champion:
     from leukoscope.prediction.champion import Champion
     from leukoscope.prediction.training_cells import read_training_cells
 
-    chosen = champion(data_name) if version is None else _version(open_store(), data_name, str(version))
-    folder = whole_files(chosen)
-    decision = json.loads((folder / DECISION_FILE).read_text())
-    return Champion(_scorer(folder, decision), decision, chosen.version, read_training_cells(folder))
+    folder, decision, number = _fetched(data_name, version)
+    return Champion(_scorer(folder, decision), decision, number, read_training_cells(folder))
+
+
+@answering()
+def load_explainer(data_name: str, version: int | str | None = None) -> Explained:
+    """The same version's saved Keras model, opened for Grad-CAM, with its decision and its number.
+
+    Loads TensorFlow. Raises RegistryError as `load_champion` does, and DataError for a model that asks for code to be
+    run.
+    """
+    from leukoscope.evaluation.explanations import Explainer
+    from leukoscope.explain import Explained
+    from leukoscope.models import load_saved
+
+    folder, decision, number = _fetched(data_name, version)
+    return Explained(Explainer(load_saved(folder / MODEL_FILE)), decision, number)
 
 
 @answering()
 def card_facts(data_name: str, version: int | str | None = None) -> dict[str, Any]:
     """What the model card of the champion, or of the version that is named, is made of.
 
-    Raises RegistryError where the version's files are not whole, or hold no card.
+    Raises RegistryError as `load_champion` does, and for a version that holds no card.
     """
-    chosen = champion(data_name) if version is None else _version(open_store(), data_name, str(version))
-    path = whole_files(chosen) / CARD_FACTS
+    folder, _, number = _fetched(data_name, version)
+    path = folder / CARD_FACTS
     if not path.exists():
-        raise RegistryError(
-            f"version {chosen.version} was registered before versions had cards: train and register again"
-        )
+        raise RegistryError(f"version {number} was registered before versions had cards: one registered now has one")
     facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return facts
+
+
+def _fetched(data_name: str, version: int | str | None) -> tuple[Path, dict[str, Any], str]:
+    """The champion's files, or those of the version that is named, on this machine, with its decision and number."""
+    chosen = champion(data_name) if version is None else _version(open_store(), data_name, str(version))
+    folder = whole_files(chosen)
+    return folder, json.loads((folder / DECISION_FILE).read_text()), chosen.version
 
 
 def whole_files(chosen: ChampionVersion) -> Path:
