@@ -13,8 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from leukoscope.serving.errors import BusyError
-
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
@@ -32,14 +30,10 @@ class _Job(Generic[Item, Answer]):
 class Batcher(Generic[Item, Answer]):
     """Runs `compute` on up to `at_most` items at a time, in a thread of its own; use it from one event loop."""
 
-    def __init__(
-        self, compute: Callable[[list[Item]], Sequence[Answer]], at_most: int, waiting: int, name: str = "batches"
-    ) -> None:
-        """`compute` gives an answer for each item, in their order; more than `waiting` items are refused."""
+    def __init__(self, compute: Callable[[list[Item]], Sequence[Answer]], at_most: int, name: str = "batches") -> None:
+        """`compute` gives an answer for each item, in their order."""
         self._compute = compute
         self._at_most = at_most
-        self._limit = waiting
-        self._waiting = 0
         self._jobs: deque[_Job[Item, Answer]] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._running: asyncio.Task[None] | None = None
@@ -47,21 +41,17 @@ class Batcher(Generic[Item, Answer]):
     async def answers(self, items: Sequence[Item]) -> list[Answer]:
         """The answers to `items`, in their order. Who is cancelled leaves nothing behind that waits.
 
-        Raises BusyError where too much waits, and what `compute` raised for a batch with one of these items.
+        Raises what `compute` raised for a batch with one of these items.
         """
         if not items:
             return []
-        if self._waiting + len(items) > self._limit:
-            raise BusyError("too many pictures wait for the model: send these again in a moment")
         job: _Job[Item, Answer] = _Job(items, asyncio.get_running_loop().create_future())
-        self._waiting += len(items)
         self._jobs.append(job)
         if self._running is None:
             self._running = asyncio.create_task(self._run())
         try:
             await job.done
         finally:
-            self._waiting -= len(items) - job.taken
             job.taken = len(items)
         return [job.answers[position] for position in range(len(items))]
 
@@ -95,7 +85,6 @@ class Batcher(Generic[Item, Answer]):
                 continue
             batch.append((job, job.taken))
             job.taken += 1
-            self._waiting -= 1
             if job.taken < len(job.items):
                 self._jobs.append(job)
         return batch

@@ -17,8 +17,7 @@ class Limits:
     image_mb: float = 8  # of one picture's file: C-NMC's have 0.6
     image_megapixels: float = 4  # that it decodes to: C-NMC's have 0.2
     upload_mb: float = 200  # of one request
-    memory_mb: float = 1000  # of all uploads that are being received or read
-    waiting: int = 4096  # pictures of all requests that wait for the model
+    memory_mb: float = 1000  # of all requests' uploads and decoded pictures, until they are scored
     connections: int = 200  # open at once, idle ones included
     head_seconds: float = 10  # for the request line and its headers
     stall_seconds: float = 10  # between two pieces of a request's body

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from leukoscope.serving.errors import BusyError, RequestError
-from leukoscope.serving.limits import MEGABYTE, Limits
+from leukoscope.serving.limits import Limits
 
 FIELD = "images"
 NAME_LENGTH = 255
@@ -29,7 +29,7 @@ class Upload(NamedTuple):
 
 @dataclass
 class UploadMemory:
-    """The bytes of all uploads that are being received or read."""
+    """The bytes of all uploads that are being received, and of the pictures in them until they are scored."""
 
     limit: int
     held: int = 0
@@ -42,18 +42,22 @@ class UploadMemory:
 
 
 @asynccontextmanager
-async def received(request: Request, limits: Limits, memory: UploadMemory) -> AsyncIterator[list[Upload]]:
-    """The request's pictures, which count in `memory` until the block ends.
+async def received(
+    request: Request, limits: Limits, memory: UploadMemory, decoded_bytes: int
+) -> AsyncIterator[list[Upload]]:
+    """The request's pictures. They count in `memory` until the block ends, with `decoded_bytes` more for each.
 
-    Raises RequestError (400, 408, 413, 415, 422) with a sentence, and starlette's ClientDisconnect where the client
-    has gone.
+    Raises RequestError (400, 408, 413, 415, 422, 503) with a sentence, and starlette's ClientDisconnect where the
+    client has gone.
     """
     _refuse_by_headers(request, limits)
-    before = _Held(memory)
+    held = _Held(memory)
     try:
-        yield await _parsed(request, limits, before)
+        uploads = await _parsed(request, limits, held)
+        held.take(decoded_bytes * len(uploads))
+        yield uploads
     finally:
-        before.release()
+        held.release()
 
 
 @dataclass
@@ -165,6 +169,3 @@ def _shown(name: str | None) -> str:
 def too_large(upload: Upload, limits: Limits) -> bool:
     """Whether a picture's file is larger than one may be."""
     return len(upload.data) > limits.image_bytes
-
-
-__all__ = ["FIELD", "MEGABYTE", "ClientDisconnect", "Upload", "UploadMemory", "received", "too_large"]
