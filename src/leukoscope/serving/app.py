@@ -67,6 +67,8 @@ def application(live: Live, limits: Limits, follow_seconds: float = FOLLOW_SECON
 
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
+        # TensorFlow starts while somebody looks for their cells
+        heat_maps.warm(Asked(live.data_name, live.current.champion.version))
         return FileResponse(PAGE / "index.html")
 
     app.mount("/page", StaticFiles(directory=PAGE), name="page")

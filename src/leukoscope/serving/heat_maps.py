@@ -7,6 +7,7 @@ where it died or did not answer in time.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import multiprocessing
 import os
@@ -32,11 +33,11 @@ FAILED = "the heat map could not be made: the server's log says why"
 
 
 class Asked(NamedTuple):
-    """A version of a data set's model, and a picture uint8 [frame, frame, 3] for it."""
+    """A version of a data set's model, and a picture uint8 [frame, frame, 3] for it; None has it loaded only."""
 
     data_name: str
     version: str
-    picture: np.ndarray
+    picture: np.ndarray | None = None
 
 
 class HeatMaps:
@@ -68,6 +69,16 @@ class HeatMaps:
             return await asyncio.get_running_loop().run_in_executor(self._thread, self._ask, asked)
         finally:
             self._waiting -= 1
+
+    def warm(self, asked: Asked) -> None:
+        """Start the process, if it is not there, and have it load the version; nobody waits for that."""
+        if not self.running and not self._waiting and not self._closed:
+            self._thread.submit(self._warmed, asked._replace(picture=None))
+
+    def _warmed(self, asked: Asked) -> None:
+        if not self.running:
+            with contextlib.suppress(RequestError):  # logged; whoever asks for a map is told
+                self._ask(asked)
 
     def _ask(self, asked: Asked) -> bytes:
         if self._closed:
@@ -146,6 +157,8 @@ def _overlay(asked: Asked, opened: dict[tuple[str, str], Explainer]) -> bytes:
     if key not in opened:
         opened.clear()  # one model at a time: an older champion is asked for a last few times at most
         opened[key] = load_explainer(*key).model
+    if asked.picture is None:
+        return b""
     (heat,) = opened[key].heat_maps(asked.picture[None])
     drawn = cv2.cvtColor(overlay(asked.picture, heat), cv2.COLOR_RGB2BGR)
     done, png = cv2.imencode(".png", drawn)

@@ -23,7 +23,7 @@ class Limits:
     stall_seconds: float = 10  # between two pieces of a request's body
     upload_seconds: float = 120  # for the whole body
     answer_seconds: float = 120  # for the scores, once the body is here
-    heat_map_seconds: float = 120  # for one heat map, TensorFlow's start included
+    heat_map_seconds: float = 300  # for one heat map, TensorFlow's start included
     send_seconds: float = 60  # for the client to take its answer
     shutdown_seconds: float = 10  # for running requests when the server is told to end
 

@@ -29,6 +29,7 @@ function tag(kind, text) {
 
 function drawBar(bar, image, model) {
   bar.querySelector(".mark").style.left = percent(image.p_all);
+  bar.style.setProperty("--threshold", percent(model.threshold));
   bar.querySelector(".threshold").style.left = percent(model.threshold);
   const band = bar.querySelector(".band");
   let refer = "no refer band";

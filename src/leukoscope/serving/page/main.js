@@ -23,28 +23,18 @@ async function introduce() {
   describe(about.model);
   const { images, image_mb: megabytes } = about.limits;
   at("limits").textContent = `Up to ${images} pictures at once (bmp, png, jpg, tif; ${megabytes} MB each).`;
-  at("legend").replaceChildren(
-    ...legend("threshold", "threshold"), ...(about.model.refer_low === null ? [] : legend("band", "refer band")),
-    ` ${about.calling}. ${about.flagging}.`,
-  );
+  at("calling").textContent = `${about.calling}.`;
+  at("flagging").textContent = `${upperFirst(about.flagging)}.`;
+  at("band-key").hidden = about.model.refer_low === null;
 }
 
-function legend(kind, text) {
-  const key = document.createElement("span");
-  key.className = "key bar";
-  const sign = document.createElement("i");
-  sign.className = kind;
-  sign.style.left = kind === "band" ? "0" : "50%";
-  sign.style.width = kind === "band" ? "100%" : "";
-  key.append(sign);
-  return [key, ` ${text} `];
-}
+const upperFirst = (text) => text.slice(0, 1).toUpperCase() + text.slice(1);
 
 function describe(model) {
   at("model").textContent =
     `${model.name}, version ${model.version}: ${model.row}, trained on ${model.data_kind} cells of “${model.trained_on}”.`;
   at("warning").hidden = !model.not_real;
-  at("warning").textContent = model.not_real ? `${model.caution[0].toUpperCase()}${model.caution.slice(1)}.` : "";
+  at("warning").textContent = model.not_real ? `${upperFirst(model.caution)}.` : "";
 }
 
 function complain(sentences) {
@@ -95,14 +85,13 @@ function clear() {
   shown = [];
   at("cards").replaceChildren();
   at("results").hidden = true;
+  document.body.classList.remove("answered");
 }
 
 function show(answer, files) {
   clear();
   describe(answer.model);
-  at("counts").textContent = answer.warning;
-  at("subjects").replaceChildren(
-    ...(answer.subjects.length ? [subjectTable(answer.subjects, answer.about_subjects)] : []));
+  at("subjects").replaceChildren(...(answer.subjects.length ? bySubject(answer) : []));
   shown = answer.images.map((image) => {
     const item = card(at("card"), image, answer.model, about.flags);
     drawSeen(item.querySelector("canvas"), files[image.position], answer.model.frame);
@@ -111,6 +100,14 @@ function show(answer, files) {
   });
   arrange();
   at("results").hidden = false;
+  document.body.classList.add("answered");
+}
+
+function bySubject(answer) {
+  const note = document.createElement("p");
+  note.className = "dim";
+  note.textContent = answer.about_subjects;
+  return [note, subjectTable(answer.subjects)];
 }
 
 function arrange() {

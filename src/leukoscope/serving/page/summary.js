@@ -1,6 +1,6 @@
 // What was found, in a sentence and by subject.
 
-const percent = (share) => `${(100 * share).toFixed(0)} %`;
+const percent = (share) => `${(100 * share).toFixed(0)}\u00a0%`;
 const counted = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
 
 export function sentenceOf(answer) {
@@ -15,24 +15,22 @@ export function sentenceOf(answer) {
   return `${counted(images.length, "cell")}: ${parts.join(", ")}. Version ${model.version} of ${model.name} answered.${unread}`;
 }
 
-const COLUMNS = ["Subject", "Cells", "Called", "Called ALL", "Share", "To refer", "Seen in training"];
+const COLUMNS = ["Subject", "Cells", "Called ALL", "To refer", "Seen in training"];
 
-export function subjectTable(subjects, about) {
+export function subjectTable(subjects) {
   const scroll = document.createElement("div");
   scroll.className = "scroll";
   scroll.tabIndex = 0;
   scroll.setAttribute("role", "region");
   scroll.setAttribute("aria-label", "Subjects");
   const table = document.createElement("table");
-  table.createCaption().textContent = about;
   const head = table.createTHead().insertRow();
   COLUMNS.forEach((title, position) => head.append(cell("th", title, position ? "n" : "", "col")));
   const body = table.createTBody();
   for (const subject of subjects) {
     const row = body.insertRow();
     row.append(cell("th", subject.subject, "", "row"));
-    for (const n of [subject.cells, subject.called, subject.called_all]) row.append(cell("td", n, "n"));
-    row.append(share(subject));
+    row.append(cell("td", subject.cells, "n"), calledAll(subject));
     row.append(cell("td", subject.refer ?? "not known", "n"), cell("td", subject.seen, "n"));
   }
   scroll.append(table);
@@ -47,9 +45,9 @@ function cell(kind, text, className, scope) {
   return made;
 }
 
-function share(subject) {
+function calledAll(subject) {
   if (subject.share_all === null) return cell("td", "none called", "n");
-  const made = cell("td", `${percent(subject.share_all)} `, "n");
+  const made = cell("td", `${subject.called_all} of ${subject.called}, ${percent(subject.share_all)} `, "n");
   const interval = document.createElement("span");
   interval.className = "interval";
   interval.textContent = `[${(100 * subject.low).toFixed(0)}, ${(100 * subject.high).toFixed(0)}]`;
