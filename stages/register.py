@@ -7,12 +7,13 @@ from _stage import main
 
 from leukoscope.atomic import write_json
 from leukoscope.config import load_params
+from leukoscope.prediction.training_range import COLUMNS
 from leukoscope.promotion import register
 
 
 def run() -> None:
     """Write reports/registered.json."""
-    images = pd.read_parquet("data/images.parquet", columns=["image_id", "label", "group", "cell_area"])
+    images = pd.read_parquet("data/images.parquet", columns=COLUMNS)
     registered = register(load_params(), images, pd.read_parquet("data/splits.parquet"))
     write_json(Path("reports/registered.json"), registered)
     print(registered["reason"])

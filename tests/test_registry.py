@@ -22,7 +22,8 @@ from leukoscope.errors import ConfigError, RegistryError
 from leukoscope.models.assembly import raw_model
 from leukoscope.models.saved_folds import load_folds
 from leukoscope.packaging import combination, log_version
-from leukoscope.predict import Champion, warning
+from leukoscope.prediction.cautions import warning
+from leukoscope.prediction.champion import Champion
 from leukoscope.promotion import register
 from leukoscope.ranking import rank
 from tests.stores import checkout_with_store

@@ -40,6 +40,8 @@ def images() -> pd.DataFrame:
             "subject": subject.astype(str),
             "group": subject.astype(str),
             "cell_area": 2000 + 60 * label + generator.normal(0, 150, len(subject)),
+            "sha256": [hashlib.sha256(f"image {number}".encode()).hexdigest() for number in range(len(subject))],
+            "colour": list(generator.normal([80, 35, 90], 4, (len(subject), 3)).astype(np.float32)),
         }
     )
 
@@ -62,7 +64,14 @@ def predictions(skill: float, protocol: Protocol, seed: int) -> pd.DataFrame:
     """What models of this skill say: 0 is chance, 3 is nearly perfect."""
     table = splits((protocol,)).merge(images(), on="image_id")
     logit = skill * (table["label"] - 0.5) + np.random.default_rng(seed).normal(0, 1, len(table))
-    return table.assign(p_all=1 / (1 + np.exp(-logit))).drop(columns=["protocol", "cell_area"])
+    return table.assign(p_all=1 / (1 + np.exp(-logit))).drop(columns=["protocol", "cell_area", "sha256", "colour"])
+
+
+def training_images(protocol: Protocol) -> dict[str, str]:
+    """The folds that train on each image, by its hash, as decision.json has them."""
+    train = splits((protocol,)).query("side == 'train'").merge(images(), on="image_id")
+    folds: dict[str, str] = train.groupby("sha256")["fold"].agg(lambda numbers: " ".join(map(str, numbers))).to_dict()
+    return folds
 
 
 @cache
@@ -123,7 +132,7 @@ def write_row(
         **({"tuned": tuned} if tuned else {}),
         "identity": hashlib.sha256(f"{name} {protocol} {skill} {seed} {data_hash}".encode()).hexdigest(),
         **decided,
-        "training_images": {"a" * 64: "0 1"},
+        "training_images": training_images(protocol),
     }
     write_json(models / "decision.json", decision)
     write_json(results / "metrics.json", summarise(said, decided["folds"], images(), EVALUATE))

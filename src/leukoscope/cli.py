@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from leukoscope.errors import DataError, run_reporting_errors
+from leukoscope.errors import run_reporting_errors
 from leukoscope.serving.limits import Limits
 
 app = typer.Typer(
@@ -38,23 +38,9 @@ def predict(
 
     Example: leukoscope predict data/raw/images --csv scores.csv
     """
-    from leukoscope import registry
-    from leukoscope.predict import images_below, score, warning, write_csv
+    from leukoscope.prediction.command import predict_command
 
-    files = images_below(paths)
-    champion = registry.load_champion(_data_name(), version)
-    scores = score(files, champion)
-    for line in scores.unreadable:
-        typer.echo(f"not scored: {line}", err=True)
-    if scores.table.empty:
-        raise DataError(f"none of the {len(files)} images could be read")
-    if csv:
-        write_csv(scores, csv)
-        calls = scores.table["call"].value_counts()
-        typer.echo(f"{csv}: {len(scores.table)} images, {calls.get('ALL', 0)} called ALL, {calls.get('hem', 0)} hem")
-    else:
-        typer.echo(scores.table.to_string(index=False, float_format=lambda p: f"{p:.6f}", na_rep=""))
-    typer.echo(warning(champion), err=True)
+    predict_command(paths, _data_name(), version, csv=csv)
 
 
 @app.command()

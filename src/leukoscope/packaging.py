@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import json
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ from leukoscope.evaluation.tuned_groups import mark
 from leukoscope.mlflow_store import default_store
 from leukoscope.models.saved_folds import load_folds, read_decision
 from leukoscope.models.scoring import SCORING_FILE, export_scoring
+from leukoscope.prediction.cautions import flagging
+from leukoscope.prediction.training_cells import TRAINING_FILE, TrainingCells
 from leukoscope.ranking import DECISION_FILE, Candidate
 from leukoscope.registry import FILES, file_hashes, find_version, model_name
 from leukoscope.tracking import (
@@ -44,18 +47,19 @@ TENSORFLOW_BUILDS = ("tensorflow", "tensorflow-cpu")
 HEADLINES = ("auroc", "auroc_low", "auroc_high", "sensitivity", "specificity")
 
 
-def log_version(data_name: str, candidate: Candidate) -> tuple[str, bool]:
+def log_version(data_name: str, candidate: Candidate, training: TrainingCells | None = None) -> tuple[str, bool]:
     """The number of the candidate's version, and whether it is new: what was logged before is used again.
 
-    A version is its decision.json: the same weights with another threshold make another version.
+    A version is its decision.json: the same weights with another threshold make another version. One that was logged
+    without its `training` cells, which are not known to it, is not used again where they are given.
     """
     client, experiment = open_experiment(data_name)
-    known = find_version(client, data_name, decision_hash(candidate.decision))
+    known = find_version(client, data_name, decision_hash(candidate.decision), [TRAINING_FILE] if training else [])
     if known:
         return known, False
     _close_models_of_dead_processes(client, experiment)
-    logged, files = _log_model(client, experiment, candidate, _model(candidate))
-    return _register(client, data_name, candidate, logged, files), True
+    logged, files = _log_model(client, experiment, candidate, _model(candidate), training)
+    return _register(client, data_name, candidate, logged, files, training), True
 
 
 def _model(candidate: Candidate) -> keras.Model:
@@ -116,7 +120,11 @@ def _close_models_of_dead_processes(client: MlflowClient, experiment: str) -> No
 
 
 def _log_model(
-    client: MlflowClient, experiment: str, candidate: Candidate, model: keras.Model
+    client: MlflowClient,
+    experiment: str,
+    candidate: Candidate,
+    model: keras.Model,
+    training: TrainingCells | None,
 ) -> tuple[LoggedModel, dict[str, str]]:
     """Log the model with the run that trained it, and its figures on the ranking side with the model.
 
@@ -132,6 +140,8 @@ def _log_model(
     try:
         with tempfile.TemporaryDirectory() as folder:
             _save(Path(folder), candidate.decision, model, logged, run.info.run_id)
+            if training:
+                write_json(Path(folder) / TRAINING_FILE, asdict(training))
             files = file_hashes(Path(folder))
             client.log_model_artifacts(logged.model_id, folder)
         ready = True
@@ -201,7 +211,12 @@ def _installed(package: str) -> bool:
 
 
 def _register(
-    client: MlflowClient, data_name: str, candidate: Candidate, logged: LoggedModel, files: dict[str, str]
+    client: MlflowClient,
+    data_name: str,
+    candidate: Candidate,
+    logged: LoggedModel,
+    files: dict[str, str],
+    training: TrainingCells | None,
 ) -> str:
     name = model_name(data_name)
     if not client.search_registered_models(f"name = '{name}'"):
@@ -212,7 +227,7 @@ def _register(
             f"models:/{logged.model_id}",
             logged.source_run_id,
             {**version_tags(candidate), FILES: json.dumps(files)},
-            description=description(candidate),
+            description=description(candidate, training),
             model_id=logged.model_id,
         ).version
     listed = json.dumps([{"name": name, "version": version}])
@@ -238,7 +253,7 @@ def version_tags(candidate: Candidate) -> dict[str, str]:
     return {**about_tags(decision), **{name: str(value) for name, value in known.items() if value is not None}}
 
 
-def description(candidate: Candidate) -> str:
+def description(candidate: Candidate, training: TrainingCells | None = None) -> str:
     """The version's page in the registry, as Markdown."""
     decision, measured = candidate.decision, candidate.measured
     data, point = decision["data"], decision["pooled"]
@@ -254,6 +269,7 @@ def description(candidate: Candidate) -> str:
         f"- sensitivity {_with_interval(measured['at_threshold'], 'sensitivity')} and specificity "
         f"{_with_interval(measured['at_threshold'], 'specificity')} at each fold's own threshold",
         f"- ALL is called where p > {point['threshold']:.4f}; refer band {_band(point)}",
+        f"- {flagging(training)}",
         "- input: raw RGB pictures, uint8 [n, height, width, 3], native optics; output: p(ALL) [n, 1]",
         "",
         "The figures are those of the folds' models on cells that each had not seen; what is served is their mean. "

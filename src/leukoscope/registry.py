@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from leukoscope.explain import Explained
     from leukoscope.models.scoring import Scorer
-    from leukoscope.predict import Champion
+    from leukoscope.prediction.champion import Champion
 
 CHAMPION, PREVIOUS, CANDIDATE = "champion", "previous", "candidate"
 FILES = "files"  # a version's tag: its files' SHA-256 by name, kept in the database and not beside the files
@@ -72,9 +73,14 @@ def _versions(client: MlflowClient, data_name: str) -> list[ModelVersion]:
     return list(client.search_model_versions(f"name = '{model_name(data_name)}'", max_results=10_000))
 
 
-def find_version(client: MlflowClient, data_name: str, decision_hash: str) -> str | None:
-    """The newest version that was logged from this very decision.json and still has its files."""
+def find_version(
+    client: MlflowClient, data_name: str, decision_hash: str, with_files: Sequence[str] = ()
+) -> str | None:
+    """The newest version that was logged from this very decision.json, `with_files`, and still has its files."""
     for known in sorted(_versions(client, data_name), key=lambda known: -int(known.version)):
+        has = json.loads(known.tags.get(FILES, "{}"))
+        if not has.keys() >= set(with_files):
+            continue
         if known.tags.get("decision") == decision_hash and not _files_are_gone(
             client.get_model_version_download_uri(known.name, known.version)
         ):
@@ -215,10 +221,11 @@ def load_champion(data_name: str, version: int | str | None = None) -> Champion:
 
     Raises RegistryError where it is not registered or its files are gone.
     """
-    from leukoscope.predict import Champion
+    from leukoscope.prediction.champion import Champion
+    from leukoscope.prediction.training_cells import read_training_cells
 
     folder, decision, number = _fetched(data_name, version)
-    return Champion(_scorer(folder, decision), decision, number)
+    return Champion(_scorer(folder, decision), decision, number, read_training_cells(folder))
 
 
 @answering()

@@ -45,12 +45,12 @@ class Running:
 
     def get(self, path: str) -> tuple[int, Any]:
         """Status and JSON of GET."""
-        return _answer(urllib.request.Request(f"{self.url}{path}"))
+        return answered(urllib.request.Request(f"{self.url}{path}"))
 
     def post(self, path: str, *files: tuple[str, bytes], field: str = "images") -> tuple[int, Any]:
         """Status and JSON (or bytes) of a POST of files."""
         headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
-        return _answer(urllib.request.Request(f"{self.url}{path}", form(files, field), headers))
+        return answered(urllib.request.Request(f"{self.url}{path}", form(files, field), headers))
 
     def connect(self, timeout: float = 20) -> socket.socket:
         """A bare connection."""
@@ -73,7 +73,8 @@ def form(files: Sequence[tuple[str, bytes]], field: str = "images") -> bytes:
     return b"".join([*parts, f"--{BOUNDARY}--\r\n".encode()])
 
 
-def _answer(request: urllib.request.Request) -> tuple[int, Any]:
+def answered(request: urllib.request.Request) -> tuple[int, Any]:
+    """Status and JSON (or bytes) of the answer."""
     try:
         with urllib.request.urlopen(request, timeout=600) as answer:
             status, kind, body = answer.status, answer.headers.get_content_type(), answer.read()
@@ -99,8 +100,12 @@ def serving(checkout: Path, *options: str, **environment: str) -> Iterator[Runni
     try:
         yield Running(process, _port(process, said), said)
     finally:
-        process.kill()
-        process.wait()
+        process.terminate()
+        try:
+            process.wait(20)
+        finally:
+            process.kill()
+            process.wait()
 
 
 def _port(process: subprocess.Popen[bytes], said: Path) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -142,14 +143,10 @@ def prediction(
     return Prediction(
         model=model_of(champion, data_name),
         warning=warning(champion),
-        images=[Image(position=position, **_fields(score)) for position, score in scores],
+        images=[Image.model_validate({"position": position, **asdict(score)}) for position, score in scores],
         unreadable=unreadable,
         subjects=[Subject.model_validate(one) for one in by_subject(score for _, score in scores)],
     )
-
-
-def _fields(score: Score) -> dict[str, object]:
-    return {name: getattr(score, name) for name in Image.model_fields if name != "position"}
 
 
 def model_answer(
@@ -160,7 +157,7 @@ def model_answer(
         model=model_of(champion, data_name),
         warning=warning(champion),
         calling=calling(champion),
-        flagging=flagging(champion),
+        flagging=flagging(champion.training),
         flags=FLAGS,
         follows_champion=follows_champion,
         problem=problem,

@@ -12,6 +12,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -105,7 +106,7 @@ class HeatMaps:
     def _start(self) -> None:
         spawn = multiprocessing.get_context("spawn")
         self._connection, theirs = spawn.Pipe()
-        # a daemon: it never outlives the server, and where that was killed it reads the end of its pipe
+        # a daemon ends with the server; see _end_with_parent for one that was killed
         self._process = spawn.Process(target=explain_for, args=(theirs,), name="heat-maps", daemon=True)
         self._process.start()
         theirs.close()
@@ -131,6 +132,7 @@ class HeatMaps:
 def explain_for(connection: Connection) -> None:
     """Answer each `Asked` of the connection with an overlay's PNG, or with what failed as text, until it closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal: the server decides
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     os.nice(NICENESS)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     opened: dict[tuple[str, str], Explainer] = {}
@@ -143,10 +145,15 @@ def explain_for(connection: Connection) -> None:
             answer: bytes | str = _overlay(asked, opened)
         except Exception as error:  # told to the server, whose log it belongs to; the next picture may do
             answer = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        try:
-            connection.send(answer)
-        except OSError:  # the server has gone
-            return
+        connection.send(answer)
+
+
+def _end_with_parent() -> None:
+    """End this process, whatever it does, where the server was killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _overlay(asked: Asked, opened: dict[tuple[str, str], Explainer]) -> bytes:

@@ -1,0 +1,70 @@
+"""The images that paths name: files as they are, folders with everything below them, and what archives hold."""
+
+from __future__ import annotations
+
+import tarfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from leukoscope.data.archives import unpack
+from leukoscope.data.names import IMAGE_SUFFIXES, is_hidden
+from leukoscope.errors import DataError
+
+ARCHIVE_SUFFIXES = frozenset({".zip", ".tar", ".tgz", ".gz", ".tbz2", ".bz2", ".txz", ".xz"})
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """A file that can be read now, and the name that is shown: its path, or its place in an archive (a.zip/b/1.png)."""
+
+    path: Path
+    name: str
+
+
+@contextmanager
+def images_below(paths: Iterable[Path]) -> Iterator[list[ImageFile]]:
+    """The images that `paths` name, in order and once. What archives hold is there until the context ends.
+
+    Raises DataError for a path that is not there, for an archive that is not safe or not whole, and when there is no
+    image at all.
+    """
+    paths = list(paths)
+    found: dict[Path, str] = {}
+    with TemporaryDirectory(prefix="leukoscope-") as scratch:
+        for number, path in enumerate(paths):
+            if path.is_dir():
+                found |= {file: str(file) for file in _images_in(path) if file not in found}
+            elif not path.exists():
+                raise DataError(f"{path} is not there")
+            elif _is_archive(path):
+                folder = Path(scratch) / str(number)
+                unpack(path, folder, str(path))
+                found |= {file: str(path / file.relative_to(folder)) for file in _images_in(folder)}
+            elif path not in found:
+                found[path] = str(path)
+        if not found:
+            raise DataError(f"no image ({', '.join(sorted(IMAGE_SUFFIXES))}) below {', '.join(map(str, paths))}")
+        yield [ImageFile(path, name) for path, name in found.items()]
+
+
+def _images_in(folder: Path) -> list[Path]:
+    def wanted(file: Path) -> bool:
+        hidden = any(is_hidden(part) for part in file.relative_to(folder).parts)
+        return not hidden and file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()
+
+    return sorted(filter(wanted, folder.rglob("*")))
+
+
+def _is_archive(path: Path) -> bool:
+    """By its name, so that a damaged one is called that, and else by its content, whatever it is called."""
+    suffix = path.suffix.lower()
+    if suffix in IMAGE_SUFFIXES:
+        return False
+    try:
+        return suffix in ARCHIVE_SUFFIXES or zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+    except OSError:
+        return False
