@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -84,18 +86,23 @@ def answered(request: urllib.request.Request) -> tuple[int, Any]:
 
 
 @contextmanager
-def serving(checkout: Path, *options: str, **environment: str) -> Iterator[Running]:
-    """`leukoscope serve` with these options on a free port of 127.0.0.1, until the block ends."""
-    said = checkout / f"serve-{time.monotonic_ns()}.log"
+def serving(checkout: Path, *options: str, largest_file: int = resource.RLIM_INFINITY) -> Iterator[Running]:
+    """`leukoscope serve` with these options on a free port of 127.0.0.1, until the block ends.
+
+    It may write no file of more than `largest_file` bytes.
+    """
+    folder = tempfile.TemporaryDirectory(prefix="serve-")
+    said = Path(folder.name) / "log"
     command = [sys.executable, "-m", "leukoscope", "serve", "--port", "0", *options]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_"))}
     with said.open("wb") as log:
         process = subprocess.Popen(
             command,
             cwd=checkout,
-            env={**inherited, "PYTHONPATH": str(ROOT / "src"), **environment},
+            env={**inherited, "PYTHONPATH": str(ROOT / "src")},
             stdout=log,
             stderr=log,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file)),
         )
     try:
         yield Running(process, _port(process, said), said)
@@ -106,6 +113,7 @@ def serving(checkout: Path, *options: str, **environment: str) -> Iterator[Runni
         finally:
             process.kill()
             process.wait()
+            folder.cleanup()
 
 
 def _port(process: subprocess.Popen[bytes], said: Path) -> int:

@@ -6,6 +6,7 @@ import re
 import threading
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,7 +18,7 @@ from leukoscope import registry
 from leukoscope.prediction.pictures import decoded
 from leukoscope.prediction.scoring import score_pictures
 from tests.data.raw_folders import encoded
-from tests.serving.running import BOUNDARY, Running, answered, cell_png, form
+from tests.serving.running import BOUNDARY, Running, answered, cell_png, form, serving
 
 pytestmark = pytest.mark.slow
 
@@ -216,3 +217,13 @@ def test_a_heat_map_is_a_picture_of_what_the_model_sees(server: Running) -> None
     drawn = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
     assert drawn.shape == (64, 64, 3)
     assert (drawn.max(axis=2) != drawn.min(axis=2)).any()  # coloured over the grey
+
+
+def test_an_upload_is_never_written_to_the_disk(champion_checkout: Path) -> None:
+    """Shown by a server that may write no file of its size: Starlette's own parser would need one."""
+    photograph = encoded(np.random.default_rng(1).integers(0, 255, (1500, 1500, 3), np.uint8), ".bmp")
+    assert len(photograph) > 6_000_000
+    with serving(champion_checkout, largest_file=1_000_000) as limited:
+        status, answer = limited.post("/predict", ("photograph.bmp", photograph))
+    assert status == 200, limited.log
+    assert answer["images"][0]["call"] is None

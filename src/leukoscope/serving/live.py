@@ -26,6 +26,7 @@ class Loaded:
     """A version in memory, with the batches of its own: a request keeps the version that it began with."""
 
     champion: Champion
+    at_once: int = AT_ONCE
 
     @property
     def framed_bytes(self) -> int:
@@ -39,7 +40,7 @@ class Loaded:
         def p_all(framed: list[np.ndarray]) -> Sequence[float]:
             return list(self.champion.model.p_all(framed))
 
-        return Batcher(p_all, AT_ONCE)
+        return Batcher(p_all, self.at_once)
 
 
 class Live:
