@@ -1,7 +1,7 @@
-"""The pictures of the page in docs/figures, on cells drawn for them: run with python -m tests.serving.screenshots.
+"""The pictures of the page in docs/figures, on cells drawn for them: `python -m tests.serving.screenshots`.
 
-Run it in a checkout with a champion of synthetic cells, such as `make demo` leaves. The cells are of other subjects than
-the champion's.
+Run it in a checkout with a champion of synthetic cells, such as `make demo` leaves. The cells are of other subjects
+than those that the champion was trained on.
 """
 
 from __future__ import annotations

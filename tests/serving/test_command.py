@@ -83,6 +83,19 @@ def test_its_end_is_the_end_of_the_process_that_makes_heat_maps(champion_checkou
 
 
 @pytest.mark.slow
+def test_the_server_itself_never_loads_tensorflow(server: Running) -> None:
+    def maps(process: psutil.Process) -> str:
+        return " ".join(one.path for one in process.memory_maps())
+
+    assert server.post("/explain", ("a.png", cell_png()))[0] == 200
+    assert server.post("/predict", ("a.png", cell_png()))[0] == 200
+    process = psutil.Process(server.process.pid)
+    assert "openvino" in maps(process)
+    assert "tensorflow" not in maps(process)
+    assert any("tensorflow" in maps(child) for child in process.children(recursive=True))
+
+
+@pytest.mark.slow
 def test_without_a_champion_it_ends_in_one_line(champion_checkout: Path) -> None:
     refused = leukoscope(champion_checkout, "serve", "--port", "0", "--version", "99")
     assert refused.returncode == 2

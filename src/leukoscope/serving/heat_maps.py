@@ -110,6 +110,8 @@ class HeatMaps:
         self._process = spawn.Process(target=explain_for, args=(theirs,), name="heat-maps", daemon=True)
         self._process.start()
         theirs.close()
+        if self._closed:  # meanwhile
+            self._process.kill()
 
     def stop(self) -> None:
         """End the process, whatever it does; the next overlay starts another."""
