@@ -30,17 +30,36 @@ def _data_name() -> str:
 
 @app.command()
 def predict(
-    paths: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
-    csv: Annotated[Path | None, typer.Option(help="Write the table here instead of printing it.")] = None,
+    paths: Annotated[list[Path], typer.Argument(help="Images, folders of images, zip or tar archives of them.")],
+    csv: Annotated[Path | None, typer.Option(help="Write a row an image here; - for stdout.")] = None,
+    jsonl: Annotated[Path | None, typer.Option(help="Write a line of JSON an image here; - for stdout.")] = None,
+    subjects: Annotated[Path | None, typer.Option(help="Write a CSV row a subject here; - for stdout.")] = None,
     version: Version = None,
+    scale: Annotated[
+        str,
+        typer.Option(
+            help="For other optics: what enlarges your pictures to the training pictures' scale, as a factor (1.5) or "
+            "as the micrometres per pixel of yours and of theirs (0.12/0.08). The model never rescales by itself: a "
+            "cell's size is a cue."
+        ),
+    ] = "1",
+    prevalence: Annotated[
+        float | None,
+        typer.Option(help="Also give p for this share of ALL (0 to 1) in place of the training data's. Calls stay."),
+    ] = None,
 ) -> None:
-    """Score images with the champion: p(ALL) and the call at its threshold.
+    """Score images of single cells on black with the champion: p(ALL), and the call at its threshold.
+
+    Near the threshold it says refer; a picture that is not one cell on black, or unlike the training cells in size or
+    colour, is flagged and not called. Every output says what the model was trained on.
 
     Example: leukoscope predict data/raw/images --csv scores.csv
     """
-    from leukoscope.prediction.command import predict_command
+    from leukoscope import registry
+    from leukoscope.prediction import command
 
-    predict_command(paths, _data_name(), version, csv=csv)
+    wanted = command.Wanted(csv=csv, jsonl=jsonl, subjects=subjects, scale=scale, prevalence=prevalence)
+    command.predict(paths, lambda: registry.load_champion(_data_name(), version), wanted)
 
 
 @app.command()

@@ -21,7 +21,7 @@ from leukoscope.evaluation.tuned_groups import mark
 from leukoscope.mlflow_store import default_store
 from leukoscope.models.saved_folds import load_folds, read_decision
 from leukoscope.models.scoring import SCORING_FILE, export_scoring
-from leukoscope.prediction.cautions import flagging
+from leukoscope.prediction.cautions import range_in_words
 from leukoscope.prediction.training_cells import TRAINING_FILE, TrainingCells
 from leukoscope.ranking import DECISION_FILE, Candidate
 from leukoscope.registry import FILES, file_hashes, find_version, model_name
@@ -269,13 +269,24 @@ def description(candidate: Candidate, training: TrainingCells | None = None) -> 
         f"- sensitivity {_with_interval(measured['at_threshold'], 'sensitivity')} and specificity "
         f"{_with_interval(measured['at_threshold'], 'specificity')} at each fold's own threshold",
         f"- ALL is called where p > {point['threshold']:.4f}; refer band {_band(point)}",
-        f"- {flagging(training)}",
+        f"- {range_in_words(training)}",
         "- input: raw RGB pictures, uint8 [n, height, width, 3], native optics; output: p(ALL) [n, 1]",
+        *served_input(int(decision["settings"]["frame"])),
         "",
         "The figures are those of the folds' models on cells that each had not seen; what is served is their mean. "
         "Research use only; not a diagnostic device.",
     ]
     return "\n\n".join([*paragraphs, "\n".join(lines)])
+
+
+def served_input(frame: int) -> list[str]:
+    """How `mlflow models serve` is asked, and what it answers."""
+    return [
+        '- `mlflow models serve` takes them as JSON at /invocations: `{"inputs": [picture, ...]}`, each picture a list '
+        "of rows of pixels of three whole numbers (0 to 255), all of one size",
+        f"- the centre {frame} x {frame} pixels are enough, and give the same p",
+        '- it answers `{"predictions": [[p(ALL)], ...]}`: no calls and no flags; `leukoscope predict` has them',
+    ]
 
 
 def _with_interval(measured: dict[str, Any], name: str) -> str:

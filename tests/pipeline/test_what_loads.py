@@ -79,6 +79,14 @@ def test_an_embed_that_remembers_every_vector_loads_nothing(finished: Checkout, 
     assert packages == set()
 
 
+def test_a_notebook_scores_without_tensorflow(finished: Checkout, tmp_path: Path) -> None:
+    log = tmp_path / "loaded.jsonl"
+    code = "from leukoscope import load_champion; print(load_champion().predict('data/raw/images'))"
+    run_noted(finished, log, "python", "-c", code)
+    ((_, packages),) = loaded(log)
+    assert packages == {"mlflow", "openvino"}
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_loads_what_it_needs_alone(finished: Checkout, tmp_path: Path, command: str) -> None:
     log = tmp_path / "loaded.jsonl"

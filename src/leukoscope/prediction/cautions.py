@@ -5,15 +5,15 @@ from __future__ import annotations
 from leukoscope.evaluation.caveats import not_real
 from leukoscope.evaluation.tuned_groups import mark
 from leukoscope.prediction.champion import Champion
-from leukoscope.prediction.training_cells import TrainingCells
+from leukoscope.prediction.training_cells import TrainingCells, flagged_in_words
 
 NOT_KNOWN = "not known for this version"
 
 
 def trained_on(champion: Champion) -> str:
-    """The data that the version was trained on: 'cnmc' (real images)."""
+    """The data that the version was trained on: cnmc (real images)."""
     data = champion.decision["data"]
-    return f"'{data['name']}' ({data['kind']} images)"
+    return f"{data['name']} ({data['kind']} images)"
 
 
 def caution(champion: Champion) -> str:
@@ -27,7 +27,9 @@ def caution(champion: Champion) -> str:
 
 def warning(champion: Champion) -> str:
     """What anyone who reads its answers must know, in one line."""
-    about = f"model: {champion.decision['row']}, version {champion.version}, trained on {trained_on(champion)}"
+    data = champion.decision["data"]
+    trained = f"trained on '{data['name']}' ({data['kind']} images)"
+    about = f"model: {champion.decision['row']}, version {champion.version}, {trained}"
     return f"{about}; {caution(champion)}"
 
 
@@ -42,15 +44,13 @@ def calling(champion: Champion) -> str:
     return f"ALL is called where p > {champion.threshold:.4f}; {refer}"
 
 
-def flagging(training: TrainingCells | None) -> str:
-    """What lies outside the training range, and how often that flags cells of unseen subjects, in one line."""
+def flagging(champion: Champion) -> str:
+    """What lies outside its training range, and how often that flags cells of unseen subjects, in one line."""
+    return range_in_words(champion.training)
+
+
+def range_in_words(training: TrainingCells | None) -> str:
+    """The same of a version's training cells, None where it does not know them."""
     if training is None:
         return f"training range of size and colour: {NOT_KNOWN}, so nothing is flagged as outside it"
-    low, high = training.range["area"]
-    unseen = training.unseen
-    rate, ends = unseen["rate"], (unseen["rate_low"], unseen["rate_high"])
-    interval = f" [{100 * ends[0]:.1f}, {100 * ends[1]:.1f}]" if None not in ends else " (no interval)"
-    return (
-        f"training range: cells of {low:,.0f} to {high:,.0f} pixels, and their colours; it flags {100 * rate:.1f} %"
-        f"{interval} of the cells of {unseen['n_subjects']} subjects that it was not taken from"
-    )
+    return f"training range: {flagged_in_words(training.range, training.unseen)}"

@@ -15,16 +15,21 @@ def parse_scale(text: str) -> float:
 
     Raises DataError for anything else, and for a factor outside 0.05 to 20.
     """
-    ours, _, theirs = text.partition("/")
+    ours, two, theirs = text.partition("/")
     try:
-        factor = float(ours) / float(theirs or 1)
+        factor = float(ours) / (float(theirs) if two else 1)
     except (ValueError, ZeroDivisionError):
         raise DataError(
             f"--scale {text}: give a factor such as 1.5, or your micrometres per pixel over those of the training "
             f"pictures such as 0.12/0.08"
         ) from None
+    return check_scale(round(factor, 6))
+
+
+def check_scale(factor: float) -> float:
+    """The factor itself. Raises DataError where it is outside 0.05 to 20, or no number."""
     if not LIMITS[0] <= factor <= LIMITS[1]:
-        raise DataError(f"--scale {text}: a factor of {factor:g} is outside {LIMITS[0]:g} to {LIMITS[1]:g}")
+        raise DataError(f"a scale of {factor:g} is outside {LIMITS[0]:g} to {LIMITS[1]:g}")
     return factor
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -37,18 +38,23 @@ def images_below(paths: Iterable[Path]) -> Iterator[list[ImageFile]]:
     with TemporaryDirectory(prefix="leukoscope-") as scratch:
         for number, path in enumerate(paths):
             if path.is_dir():
-                found |= {file: str(file) for file in _images_in(path) if file not in found}
+                found |= {file: _shown(file) for file in _images_in(path) if file not in found}
             elif not path.exists():
                 raise DataError(f"{path} is not there")
             elif _is_archive(path):
                 folder = Path(scratch) / str(number)
                 unpack(path, folder, str(path))
-                found |= {file: str(path / file.relative_to(folder)) for file in _images_in(folder)}
+                found |= {file: _shown(path / file.relative_to(folder)) for file in _images_in(folder)}
             elif path not in found:
-                found[path] = str(path)
+                found[path] = _shown(path)
         if not found:
             raise DataError(f"no image ({', '.join(sorted(IMAGE_SUFFIXES))}) below {', '.join(map(str, paths))}")
         yield [ImageFile(path, name) for path, name in found.items()]
+
+
+def _shown(path: Path) -> str:
+    """The path as text that any file and terminal takes: bytes that are no UTF-8 become escapes such as \\xe9."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _images_in(folder: Path) -> list[Path]:

@@ -70,6 +70,17 @@ def flags_outside(range_: Mapping[str, tuple[float, float]], measured: Mapping[s
     return tuple(dict.fromkeys(outside))
 
 
+def flagged_in_words(range: Mapping[str, tuple[float, float]], unseen: Mapping[str, Any]) -> str:
+    """`range` and `unseen` of TrainingCells for a person."""
+    low, high = range["area"]
+    ends = (unseen["rate_low"], unseen["rate_high"])
+    interval = " (no interval)" if None in ends else f" [{100 * ends[0]:.1f}, {100 * ends[1]:.1f}]"
+    return (
+        f"cells of {low:,.0f} to {high:,.0f} pixels, and their colours; it flags {100 * unseen['rate']:.1f} %"
+        f"{interval} of the cells of {unseen['n_subjects']} subjects that it was not taken from"
+    )
+
+
 def fingerprint(area: float, colour: tuple[float, float, float]) -> str:
     """16 hexadecimal digits of a cell's exact area and mean colour, which no two cells share.
 

@@ -31,11 +31,10 @@ def training_cells(
     where `interval_reason` says why), on `n` images of `n_subjects` subjects of `side`.
     """
     measured = _measured(images)
-    of_training = images["sha256"].isin(candidate.decision["training_images"])
-    trained = images[of_training].drop_duplicates("sha256")
+    trained = images[images["sha256"].isin(candidate.decision["training_images"])].drop_duplicates("sha256")
     cells = zip(trained["cell_area"], trained["colour"], strict=True)
     return TrainingCells(
-        range=_range(measured[of_training]),
+        range=_range(measured.loc[trained.index]),
         unseen=_unseen(candidate.side, images, measured, split, settings),
         prevalence=float(_side(images, split, "val")["label"].astype(float).mean()),
         pictures=sorted({fingerprint(area, (red, green, blue)) for area, (red, green, blue) in cells}),
