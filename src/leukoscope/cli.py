@@ -217,7 +217,7 @@ def serve(
         float, typer.Option(min=0.001, help="MB of all requests that run at once.")
     ] = Limits.memory_mb,
     stall_seconds: Annotated[
-        float, typer.Option(min=0.1, help="Seconds without a byte that end an upload.")
+        float, typer.Option(min=0.1, help="Seconds that a client may be silent.")
     ] = Limits.stall_seconds,
     upload_seconds: Annotated[
         float, typer.Option(min=0.1, help="Seconds that an upload may take.")
@@ -240,7 +240,6 @@ def serve(
         upload_mb=max_upload_mb,
         memory_mb=max_memory_mb,
         stall_seconds=stall_seconds,
-        head_seconds=stall_seconds,
         upload_seconds=upload_seconds,
         answer_seconds=answer_seconds,
     )

@@ -25,7 +25,7 @@ from tests.data.raw_folders import drawn, encoded
 
 ROOT = Path(__file__).parents[2]
 READY = re.compile(r"^leukoscope: http://\S+:(\d+) ", re.MULTILINE)
-READY_SECONDS = 120
+READY_SECONDS = 600
 BOUNDARY = "a-boundary"
 
 

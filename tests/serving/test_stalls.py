@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ HEAD = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data;
 
 
 def answers(server: Running) -> bool:
+    """Whether it still scores pictures."""
     return server.get("/health")[0] == 200 and server.post("/predict", ("a.png", cell_png()))[0] == 200
 
 
@@ -77,13 +79,18 @@ def test_many_stalled_uploads_keep_nobody_else_waiting(server: Running) -> None:
     assert answers(server)
 
 
-def test_an_upload_that_trickles_ends_at_its_deadline(champion_checkout: Path) -> None:
-    with (
-        serving(champion_checkout, "--stall-seconds", "5", "--upload-seconds", "1.5") as server,
-        server.connect() as client,
-    ):
+@pytest.fixture(scope="module")
+def strict(champion_checkout: Path) -> Iterator[Running]:
+    """A server whose uploads end soon, and are small."""
+    options = ("--stall-seconds", "3", "--upload-seconds", "2", "--max-upload-mb", "0.5", "--max-memory-mb", "0.6")
+    with serving(champion_checkout, *options) as running:
+        yield running
+
+
+def test_an_upload_that_trickles_ends_at_its_deadline(strict: Running) -> None:
+    with strict.connect() as client:
         client.sendall(f"{HEAD}Content-Length: 100000\r\n\r\n".encode())
-        body, started, said = form([("a.png", cell_png())]), time.monotonic(), b""
+        body, said = form([("a.png", cell_png())]), b""
         client.settimeout(0.1)
         for position in range(200):
             client.sendall(body[position : position + 1])
@@ -93,9 +100,8 @@ def test_an_upload_that_trickles_ends_at_its_deadline(champion_checkout: Path) -
             except TimeoutError:
                 continue
         assert said.startswith(b"HTTP/1.1 408 ")
-        assert b"the upload took longer than 1.5 s" in said
-        assert time.monotonic() - started < 5
-        assert answers(server)
+        assert b"the upload took longer than 2 s" in said
+    assert answers(strict)
 
 
 def test_an_upload_that_is_half_sent_and_hung_up_leaves_the_server_answering(server: Running) -> None:
@@ -117,16 +123,16 @@ def test_who_hangs_up_before_the_answer_leaves_the_server_answering(server: Runn
     assert "ERROR" not in server.log
 
 
-def test_a_client_that_never_takes_its_answers_is_cut_off(champion_checkout: Path) -> None:
+def test_a_client_that_never_takes_its_answers_is_cut_off(server: Running) -> None:
     """Its socket takes some kilobytes, and it asks for more without reading any."""
-    with serving(champion_checkout, "--stall-seconds", "1.5") as server, socket.socket() as client:
+    with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect(("127.0.0.1", server.port))
-        client.settimeout(30)
+        client.settimeout(60)
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
-            for _ in range(100_000):
+            for _ in range(1_000_000):
                 client.sendall(b"GET /page/page.css HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert answers(server)
+    assert answers(server)
 
 
 def test_more_than_may_be_sent_is_refused_before_it_is_sent(server: Running) -> None:
@@ -138,16 +144,14 @@ def test_more_than_may_be_sent_is_refused_before_it_is_sent(server: Running) -> 
         assert client.recv(65536).startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_body_of_no_stated_size_ends_where_it_is_too_large(champion_checkout: Path) -> None:
-    with serving(champion_checkout, "--max-upload-mb", "0.5") as server, server.connect() as client:
+def test_a_body_of_no_stated_size_ends_where_it_is_too_large(strict: Running) -> None:
+    with strict.connect() as client:
         client.sendall(f"{HEAD}Transfer-Encoding: chunked\r\n\r\n".encode())
-        piece = b"10000\r\n" + bytes(0x10000) + b"\r\n"
-        first = b"%x\r\n" % 99 + form([("a.png", b"")])[:99] + b"\r\n"
-        client.sendall(first)
+        client.sendall(chunk(form([("a.png", b"")])[:99]))
         client.settimeout(0.05)
         said = b""
-        for _ in range(100):
-            client.sendall(piece)
+        for _ in range(30):
+            client.sendall(chunk(bytes(30_000)))
             try:
                 said = client.recv(65536)
                 break
@@ -155,24 +159,25 @@ def test_a_body_of_no_stated_size_ends_where_it_is_too_large(champion_checkout: 
                 continue
         assert said.startswith(b"HTTP/1.1 413 ")
         assert b"more than 0.5 MB in one request" in said
-        assert answers(server)
+    assert answers(strict)
 
 
-def test_more_uploads_than_memory_may_hold_are_asked_to_come_again(champion_checkout: Path) -> None:
-    whole = form([("a.png", cell_png())])
-    with serving(champion_checkout, "--max-memory-mb", "0.2") as server:
-        held = server.connect()
-        held.sendall(f"{HEAD}Content-Length: 1000000\r\n\r\n".encode() + whole[:-10] + bytes(190_000 - len(whole)))
-        deadline = time.monotonic() + 5
-        status = 0
-        while status != 503 and time.monotonic() < deadline:
-            status, answer = server.post("/predict", ("a.png", cell_png()))
-        assert status == 503
-        assert answer["detail"].startswith("the server holds as many uploads as it may")
-        held.close()
-        while status != 200 and time.monotonic() < deadline + 5:
-            status, answer = server.post("/predict", ("a.png", cell_png()))
-        assert status == 200
+def chunk(data: bytes) -> bytes:
+    """A piece of a body of no stated size."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def test_more_uploads_than_memory_may_hold_are_asked_to_come_again(strict: Running) -> None:
+    held = f"{HEAD}Content-Length: 490000\r\n\r\n".encode() + form([("a.png", bytes(480_000))])[:480_000]
+    for _ in range(20):  # of a slow machine, where what is held may end before the other comes
+        with strict.connect() as holder:
+            holder.sendall(held)
+            time.sleep(0.3)
+            status, answer = strict.post("/predict", ("b.png", bytes(130_000)))
+        if status == 503:
+            break
+    assert answer["detail"] == "the server holds as many uploads as it may: send these pictures again in a moment"
+    assert answers(strict)
 
 
 def test_what_is_no_http_is_refused(server: Running) -> None:

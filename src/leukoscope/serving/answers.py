@@ -157,7 +157,7 @@ def model_answer(
         model=model_of(champion, data_name),
         warning=warning(champion),
         calling=calling(champion),
-        flagging=flagging(champion.training),
+        flagging=flagging(champion),
         flags=FLAGS,
         follows_champion=follows_champion,
         problem=problem,

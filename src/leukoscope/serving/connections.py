@@ -57,7 +57,7 @@ def timed_connections(limits: Limits) -> type[H11Protocol]:
                 self._unsent_since = now
             if _passed(self._unsent_since, limits.send_seconds, now):
                 self.transport.abort()
-            elif _passed(self._head_since, limits.head_seconds, now):
+            elif _passed(self._head_since, limits.stall_seconds, now):
                 self.transport.close()
             self._timer = self.loop.call_later(CHECK_SECONDS, self._check)
 

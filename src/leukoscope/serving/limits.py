@@ -19,18 +19,21 @@ class Limits:
     upload_mb: float = 200  # of one request
     memory_mb: float = 1000  # of all requests' uploads and decoded pictures, until they are scored
     connections: int = 200  # open at once, idle ones included
-    head_seconds: float = 10  # for the request line and its headers
-    stall_seconds: float = 10  # between two pieces of a request's body
+    stall_seconds: float = 10  # for a request's line and headers, and between two pieces of its body
     upload_seconds: float = 120  # for the whole body
     answer_seconds: float = 120  # for the scores, once the body is here
     heat_map_seconds: float = 300  # for one heat map, TensorFlow's start included
-    send_seconds: float = 60  # for the client to take its answer
     shutdown_seconds: float = 10  # for running requests when the server is told to end
 
     @property
     def image_bytes(self) -> int:
         """Of one picture's file."""
         return int(self.image_mb * MEGABYTE)
+
+    @property
+    def send_seconds(self) -> float:
+        """For the client to take its answer, which is small."""
+        return 6 * self.stall_seconds
 
     @property
     def upload_bytes(self) -> int:
