@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from leukoscope.errors import UserError, run_reporting_errors
+from leukoscope.serving.limits import Limits
 
 app = typer.Typer(
     help="Leukemia cell classifiers, from images to a promoted model, with honest numbers.",
@@ -246,6 +247,47 @@ def dashboard(
     typer.echo(f"Optuna: http://127.0.0.1:{port} (Ctrl-C ends it)")
     sys.stdout.flush()
     os.execvp(command[0], command)
+
+
+@app.command()
+def serve(
+    version: Annotated[int | None, typer.Option(help="A registered version; otherwise whichever is champion.")] = None,
+    host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")] = 8000,
+    max_images: Annotated[int, typer.Option(min=1, help="Pictures of one request.")] = Limits.images,
+    max_image_mb: Annotated[float, typer.Option(min=0.001, help="MB of one picture's file.")] = Limits.image_mb,
+    max_upload_mb: Annotated[float, typer.Option(min=0.001, help="MB of one request.")] = Limits.upload_mb,
+    max_memory_mb: Annotated[
+        float, typer.Option(min=0.001, help="MB of all requests that run at once.")
+    ] = Limits.memory_mb,
+    stall_seconds: Annotated[
+        float, typer.Option(min=0.1, help="Seconds that a client may be silent.")
+    ] = Limits.stall_seconds,
+    upload_seconds: Annotated[
+        float, typer.Option(min=0.1, help="Seconds that an upload may take.")
+    ] = Limits.upload_seconds,
+    answer_seconds: Annotated[
+        float, typer.Option(min=0.1, help="Seconds that scoring a request may take.")
+    ] = Limits.answer_seconds,
+) -> None:
+    """Serve a page to drop cells on, and the same for programs: POST /predict, GET /model, GET /health.
+
+    It follows the champion while it runs, unless --version names one.
+
+    Example: leukoscope serve --port 8000
+    """
+    from leukoscope.serving.command import serve_command
+
+    limits = Limits(
+        images=max_images,
+        image_mb=max_image_mb,
+        upload_mb=max_upload_mb,
+        memory_mb=max_memory_mb,
+        stall_seconds=stall_seconds,
+        upload_seconds=upload_seconds,
+        answer_seconds=answer_seconds,
+    )
+    serve_command(_data_name(), version, host, port, limits, lambda line: typer.echo(line, err=True))
 
 
 @app.command()

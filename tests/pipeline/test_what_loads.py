@@ -33,6 +33,7 @@ COMMANDS: dict[str, set[str]] = {
     "champion": {"mlflow"},
     "predict data/raw/images": {"mlflow", "openvino"},
     "profile demo": set(),
+    "serve --help": set(),
     "summary": {"mlflow"},
     "table": set(),
     "tune --help": set(),
