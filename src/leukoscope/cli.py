@@ -22,6 +22,22 @@ app = typer.Typer(
 Version = Annotated[int | None, typer.Option(help="A registered version; the champion otherwise.")]
 
 
+def _rows(incomplete: str) -> list[str]:
+    """The rows of params.yaml, for the shell to complete; none outside of a checkout."""
+    from leukoscope.config import load_params
+
+    try:
+        return [row for row in load_params().models if row.startswith(incomplete)]
+    except UserError:
+        return []
+
+
+def _profiles(incomplete: str) -> list[str]:
+    from leukoscope.profile import profile_names
+
+    return [name for name in profile_names() if name.startswith(incomplete)]
+
+
 def _data_name() -> str:
     from leukoscope.config import load_params
 
@@ -186,7 +202,9 @@ def rollback() -> None:
 
 @app.command()
 def profile(
-    name: Annotated[str, typer.Argument(help="demo, cnmc (for a GPU) or cnmc-frozen (for two cores).")],
+    name: Annotated[
+        str, typer.Argument(help="demo, cnmc (for a GPU) or cnmc-frozen (for two cores).", autocompletion=_profiles)
+    ],
 ) -> None:
     """Rewrite params.yaml for a kind of run and print the difference; `fetch:` and all comments stay.
 
@@ -197,11 +215,12 @@ def profile(
     from leukoscope.profile import apply_profile
 
     typer.echo(apply_profile(name) or f"params.yaml says what profile {name} does: nothing to change")
+    typer.echo("next: uv run leukoscope weights; uv run dvc repro", err=True)
 
 
 @app.command()
 def tune(
-    row: Annotated[str | None, typer.Argument(help="A row of models in params.yaml.")] = None,
+    row: Annotated[str | None, typer.Argument(help="A row of models in params.yaml.", autocompletion=_rows)] = None,
     trials: Annotated[int, typer.Option(min=1, help="The study's total: those that it has already count.")] = 50,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; as many as cores otherwise.")] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Write a convincing winner into params.yaml.")] = False,
