@@ -116,7 +116,9 @@ def _model(facts: Facts) -> str:
 
 def _backbone(facts: Facts, settings: Mapping[str, Any]) -> str:
     taps = f", its layers {', '.join(settings['taps'])}" if settings["taps"] else ""
-    beside = f" beside {settings['beside']['backbone']}" if settings["beside"] else ""
+    second = settings["beside"] or {}
+    scale = " at a coarser scale" if second.get("shrink", 1) > 1 else ""
+    beside = f" beside {second['backbone']}{scale}" if second else ""
     frame, size = settings["frame"], settings["size"]
     return (
         f"{settings['backbone']}{beside}{taps}, {facts['weights_kind']} weights (`{facts['weights_identity']}`), the "
