@@ -17,7 +17,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-SECONDS = 120  # that a page may take on a busy machine
+SECONDS = 400  # that a page may take on a busy machine
 # What a person's drop does: a DataTransfer with files, dropped on the page.
 DROP = """
 const transfer = new DataTransfer();

@@ -21,11 +21,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.data.raw_folders import drawn, encoded
+from tests.data.raw_folders import drawn, encoded, resized
 
 ROOT = Path(__file__).parents[2]
 READY = re.compile(r"^leukoscope: http://\S+:(\d+) ", re.MULTILINE)
-READY_SECONDS = 600
+READY_SECONDS = 600  # on a machine that does much else
+STOP_SECONDS = 180
 BOUNDARY = "a-boundary"
 
 
@@ -61,7 +62,7 @@ class Running:
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send the signal, and return the exit code."""
         self.process.send_signal(number)
-        return self.process.wait(60)
+        return self.process.wait(STOP_SECONDS)
 
 
 def form(files: Sequence[tuple[str, bytes]], field: str = "images") -> bytes:
@@ -109,7 +110,7 @@ def serving(checkout: Path, *options: str, largest_file: int = resource.RLIM_INF
     finally:
         process.terminate()
         try:
-            process.wait(20)
+            process.wait(STOP_SECONDS)
         finally:
             process.kill()
             process.wait()
@@ -127,5 +128,5 @@ def _port(process: subprocess.Popen[bytes], said: Path) -> int:
 
 @cache
 def cell_png(seed: int = 0, label: int = 1) -> bytes:
-    """A synthetic cell's file."""
-    return encoded(drawn(seed, label), ".png")
+    """A synthetic cell's file, small enough for the frame of 64 pixels that the champion sees."""
+    return encoded(resized(drawn(seed, label), 60 / 450), ".png")

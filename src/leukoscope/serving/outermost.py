@@ -97,7 +97,7 @@ def _where(error: BaseException) -> Iterable[str]:
 
 def _line(scope: Scope, status: int, seconds: float) -> str:
     method = scope["method"] if scope["method"] in METHODS else "?"
-    path = getattr(scope.get("route"), "path", None) or "(another address)"
+    path = getattr(scope.get("route"), "path", None) or scope.get("root_path") or "(another address)"
     pictures = scope.get("state", {}).get("pictures")
     counted = f", {pictures} picture{'' if pictures == 1 else 's'}" if pictures is not None else ""
     return f"{method} {path} {status} in {1000 * seconds:.0f} ms{counted}"
