@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
+    from leukoscope.explain import Explained
     from leukoscope.models.scoring import Scorer
     from leukoscope.predict import Champion
 
@@ -214,9 +215,30 @@ def load_champion(data_name: str, version: int | str | None = None) -> Champion:
 
     Raises RegistryError where it is not registered or its files are gone.
     """
-    import mlflow.artifacts
-
     from leukoscope.predict import Champion
+
+    folder, decision, number = _fetched(data_name, version)
+    return Champion(_scorer(folder, decision), decision, number)
+
+
+@answering()
+def load_explainer(data_name: str, version: int | str | None = None) -> Explained:
+    """The same version's saved Keras model, opened for Grad-CAM, with its decision and its number.
+
+    Loads TensorFlow. Raises RegistryError as `load_champion` does, and DataError for a model that asks for code to be
+    run.
+    """
+    from leukoscope.evaluation.explanations import Explainer
+    from leukoscope.explain import Explained
+    from leukoscope.models import load_saved
+
+    folder, decision, number = _fetched(data_name, version)
+    return Explained(Explainer(load_saved(folder / MODEL_FILE)), decision, number)
+
+
+def _fetched(data_name: str, version: int | str | None) -> tuple[Path, dict[str, Any], str]:
+    """The champion's files, or those of the version that is named, on this machine, with its decision and number."""
+    import mlflow.artifacts
 
     chosen = champion(data_name) if version is None else _version(open_store(), data_name, str(version))
     if _files_are_gone(chosen.source):
@@ -225,8 +247,7 @@ def load_champion(data_name: str, version: int | str | None = None) -> Champion:
         )
     folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=chosen.source, tracking_uri=tracking_uri()))
     _refuse_changed_files(chosen, folder)
-    decision = json.loads((folder / DECISION_FILE).read_text())
-    return Champion(_scorer(folder, decision), decision, chosen.version)
+    return folder, json.loads((folder / DECISION_FILE).read_text()), chosen.version
 
 
 def _scorer(folder: Path, decision: dict[str, Any]) -> Scorer:
