@@ -67,7 +67,7 @@ def explain(
 
     A map says where the numbers were read that p rests on, and not why, nor whether the call is right.
 
-    Example: leukoscope explain data/raw/images/train-ALL-1-1.png --out explained
+    Example: leukoscope explain data/raw/images/C-NMC_Leukemia/validation_data --out explained
     """
     from leukoscope.explain import explain_command
 

@@ -58,7 +58,8 @@ def explain(files: Sequence[Path], explained: Explained, out: Path, *, sanity: b
 
     frame, threshold = explained.decision["settings"]["frame"], explained.decision["pooled"]["threshold"]
     random = explained.model.randomised(SEED) if sanity else None
-    rows, unreadable = [], []
+    rows: list[dict[str, Any]] = []
+    unreadable: list[str] = []
     with progress("explaining", len(files), "images") as advance:
         for file, target in zip(files, _targets(files, explained.version, out), strict=True):
             framed = _framed(file, frame, unreadable)
