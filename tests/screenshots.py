@@ -26,6 +26,7 @@ from tests.serving.screenshots import FIGURES, smaller
 
 LIMIT = 900  # seconds: MLflow's pages are some megabytes of scripts
 WIDTH, HEIGHT = 1280, 900
+WIDE, LOW = 1600, 640  # MLflow's pages
 # MLflow's assistant takes a third of the page until it is closed.
 CLOSE_ASSISTANT = """
 document.querySelectorAll('button[data-component-id="mlflow.assistant.chat_panel.close"]').forEach((b) => b.click());
@@ -69,6 +70,7 @@ def mlflow_charts(page: Page) -> None:
 
 def show(page: Page, address: str, words: str) -> None:
     """Open an address and wait until these words stand there and what is drawn has settled."""
+    page.resize(WIDE, LOW)
     page.driver.get(address)
     deadline = time.monotonic() + LIMIT
     while words not in page.run("return document.body.innerText"):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from leukoscope.data.pack import centre_frame
@@ -17,13 +18,11 @@ from leukoscope.evaluation.caveats import caveat, not_real
 from leukoscope.progress import progress
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from leukoscope.evaluation.explanation_figure import Caption
     from leukoscope.evaluation.explanations import Explainer
 
 RANDOM = "random"  # the column of a sanity check
-SEED = 7  # of its random model
+SHUFFLES = 5  # models that it draws: a single one's map may lean either way
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Explained:
 class Explanation:
     """One row for each image that reads (`table`: file, p_all, call, version, picture), a line for each that does not.
 
-    After a sanity check `table` has a column RANDOM besides: the absolute rank correlation with a random model's map.
+    After a sanity check `table` has a column RANDOM besides: the mean rank correlation with random models' maps.
     """
 
     table: pd.DataFrame
@@ -49,7 +48,7 @@ class Explanation:
 def explain(files: Sequence[Path], explained: Explained, out: Path, *, sanity: bool = False) -> Explanation:
     """Write a PNG into `out` for each readable image: the centre that the model sees, beside its map.
 
-    With `sanity` it holds the map of the same model with shuffled weights too (Adebayo et al. 2018). A PNG is called
+    With `sanity` it holds a map of the same model with shuffled weights too (Adebayo et al. 2018). A PNG is called
     as its image with the version's number; images of one name are numbered in their order.
     """
     from leukoscope.evaluation.explanation_figure import explanation_figure
@@ -57,8 +56,9 @@ def explain(files: Sequence[Path], explained: Explained, out: Path, *, sanity: b
     from leukoscope.evaluation.figures import save
 
     frame, threshold = explained.decision["settings"]["frame"], explained.decision["pooled"]["threshold"]
-    random = explained.model.randomised(SEED) if sanity else None
-    rows, unreadable = [], []
+    shuffled = [explained.model.randomised(seed) for seed in range(SHUFFLES)] if sanity else []
+    rows: list[dict[str, Any]] = []
+    unreadable: list[str] = []
     with progress("explaining", len(files), "images") as advance:
         for file, target in zip(files, _targets(files, explained.version, out), strict=True):
             framed = _framed(file, frame, unreadable)
@@ -67,10 +67,10 @@ def explain(files: Sequence[Path], explained: Explained, out: Path, *, sanity: b
                 call = "ALL" if p_all > threshold else "hem"
                 row = {"file": str(file), "p_all": float(p_all), "call": call, "version": explained.version}
                 more = []
-                if random:
-                    (other,) = random.heat_maps(framed[None])
-                    row[RANDOM] = abs(rank_correlation(framed, heat, other))
-                    more = [(f"with shuffled weights (rank correlation {row[RANDOM]:.2f})", other)]
+                if shuffled:
+                    others = [model.heat_maps(framed[None])[0] for model in shuffled]
+                    row[RANDOM] = float(np.mean([rank_correlation(framed, heat, other) for other in others]))
+                    more = [("with shuffled weights", others[0])]
                 caption = _caption(file, call, float(p_all), explained)
                 save(explanation_figure(framed, heat, caption, *more), target)
                 rows.append({**row, "picture": str(target)})
@@ -142,8 +142,8 @@ def _notes(explanation: Explanation, explained: Explained) -> Iterator[str]:
     decision = explained.decision
     if RANDOM in explanation.table:
         yield (
-            f"sanity: over the cell, the maps correlate by {explanation.table[RANDOM].median():.2f} in the median (of "
-            f"ranks, sign aside) with those of the same model with shuffled weights; near 1 they would show the "
+            f"sanity: over the cell, the maps' ranks correlate by {explanation.table[RANDOM].mean():.2f} in the mean "
+            f"with those of the same model with shuffled weights, {SHUFFLES} times over; near 1 they would show the "
             f"picture and not what was learned"
         )
     if statistics := decision["settings"].get("statistics"):

@@ -50,6 +50,8 @@ EXPERIMENT_TAGS = {
 COLUMNS = (
     "tags.`protocol`",
     "tags.`leaky`",
+    "tags.`data_kind`",
+    "tags.`weights_kind`",
     "metrics.`test/auroc`",
     "metrics.`test/auroc_low`",
     "metrics.`test/auroc_high`",
@@ -57,7 +59,6 @@ COLUMNS = (
     "metrics.`test/at_threshold/sensitivity`",
     "metrics.`test/at_threshold/specificity`",
     "params.`backbone`",
-    "tags.`weights_kind`",
     "attributes.`Models`",
 )
 CHARTS = {  # kind of chart by metric, in the order in which they stand

@@ -65,7 +65,7 @@ def test_the_page_shows_each_cell_with_its_subject_p_and_threshold(
     assert '<a href="#gallery">' in page
     for of in gallery(evidence, best):
         for cell in of.surest:
-            caption = f"subject {cell.subject}<br>p(ALL) {cell.p_all:.2f}, threshold {cell.threshold:.2f}"
+            caption = f"subject {cell.subject}<br>p(ALL) {cell.p_all:.2f}<br>threshold {cell.threshold:.2f}"
             assert caption in page
             assert cell.uri in page
     (command,) = [line for line in page.splitlines() if "leukoscope explain" in line]

@@ -117,7 +117,7 @@ def overlay(picture: np.ndarray, heat: np.ndarray) -> np.ndarray:
     What speaks for ALL is orange and what speaks for hem blue, the more opaque the more it speaks.
     """
     grey = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB).astype(np.float32)
-    colours = np.where(heat[..., None] > 0, np.float32(FOR_ALL), np.float32(FOR_HEM))
+    colours = np.where(heat[..., None] > 0, np.array(FOR_ALL, np.float32), np.array(FOR_HEM, np.float32))
     opacity = STRONGEST * np.abs(heat, dtype=np.float32)[..., None]
     return np.rint(grey + opacity * (colours - grey)).astype(np.uint8)
 

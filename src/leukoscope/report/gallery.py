@@ -63,4 +63,4 @@ def gallery(evidence: Evidence, result: Result) -> list[Calls]:
 
 def _pictures(rows: pd.DataFrame, folder: Path, frame: int) -> list[Called]:
     columns = rows[["subject", "p_all", "threshold", "file"]].itertuples(index=False, name=None)
-    return [Called(*of, picture_uri(folder / of[-1], frame)) for of in columns]
+    return [Called(subject, p, at, file, picture_uri(folder / file, frame)) for subject, p, at, file in columns]
