@@ -157,7 +157,7 @@ def test_a_stage_that_is_run_by_hand_says_what_to_do_next(checkout: Checkout) ->
 def test_the_doctor_finds_nothing_wrong_after_a_run(checkout: Checkout) -> None:
     ran = checkout.leukoscope("doctor")
     assert "is champion, its files whole" in ran.stdout
-    assert "-> " not in ran.stdout
+    assert "WRONG" not in ran.stdout
 
 
 def test_the_card_of_the_champion_is_a_page(checkout: Checkout, tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ STAGES = {
 COMMANDS: dict[str, set[str]] = {
     "--help": set(),
     "audit": set(),
+    "card": {"mlflow"},
+    "doctor": {"mlflow"},
     "champion": {"mlflow"},
     "explain data/raw/images/C-NMC_Leukemia/testing_data": {"mlflow"} | KERAS,
     "explain --help": set(),
