@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from leukoscope import mlflow_pages, mlflow_store, tracking
+from leukoscope import mlflow_pages, tracking
 from tests.stores import checkout_with_store
 from tests.trained_rows import metrics_of, write_row
 
