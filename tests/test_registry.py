@@ -21,11 +21,12 @@ from leukoscope.data.synthetic import fixed_cells
 from leukoscope.errors import ConfigError, RegistryError
 from leukoscope.models.assembly import raw_model
 from leukoscope.models.saved_folds import load_folds
-from leukoscope.packaging import combination, log_version
+from leukoscope.packaging import log_version
 from leukoscope.prediction.cautions import warning
 from leukoscope.prediction.champion import Champion
 from leukoscope.promotion import register
 from leukoscope.ranking import rank
+from leukoscope.version_page import combination
 from tests.stores import checkout_with_store
 from tests.trained_rows import ROW, images, metrics_of, params, splits, tuned_by_study, write_ensemble, write_row
 

@@ -86,7 +86,10 @@ class ModelSettings(Section):
     )
     statistics: Statistics = Field(default=(), description="of the cell, as further columns beside the backbone's")
     statistics_share: float = Field(
-        default=0.2, gt=0, lt=1, description="of the squared distance of two images that the statistics make up"
+        default=0.2,
+        gt=0,
+        lt=1,
+        description="of the squared distance of two images that the statistics make up; not of a kernel head",
     )
     head: Literal["regularized", "plain", "kernel"] = "regularized"
     width: int = Field(default=256, ge=1, description="units of the regularized head's hidden layer")

@@ -128,17 +128,10 @@ def spread(points: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.6])
 def test_the_statistics_have_their_share_of_the_squared_distance(share: float) -> None:
-    row = ROW.model_copy(update={"statistics": ("area", "colour"), "statistics_share": share, "head": "kernel"})
+    row = ROW.model_copy(update={"statistics": ("area", "colour"), "statistics_share": share})
     own = len(statistics_columns(row.statistics))
     rng = np.random.default_rng(0)
     features = (rng.normal(size=(200, 1, 300)) * rng.uniform(0.1, 50, 300)).astype(np.float32)
-    side = Vectors(features, rng.integers(0, 2, 200), np.arange(200).astype(str))
-    head = fit_kernel_head(row, side, side, "fold_0", History(0, lambda epoch: None, lambda epoch: None))
-    seen_by_kernel = keras.Model(head.input, head.get_layer("standardised").output).predict(features[:, 0], verbose=0)
-    variances = spread(seen_by_kernel)
-    assert variances[-own:].sum() / variances.sum() == pytest.approx(share, rel=1e-4)
-    assert 2 * variances.sum() == pytest.approx(row.svm_gamma, rel=1e-4)  # as without statistics
-
     keras.utils.set_random_seed(1)
     table_iii = build_head(row.model_copy(update={"head": "regularized"}), 300)
     table_iii.get_layer("batch_norm").set_weights(
@@ -213,7 +206,7 @@ def test_evaluation_the_saved_model_and_openvino_say_the_same(
     features = remembered(row, framed, store)
     everyone, labels = np.arange(6), np.arange(6) % 2
     if head == "kernel":
-        side = Vectors(features[:, :1], labels, labels.astype(str))
+        side = Vectors(features[:, :1], labels, everyone.astype(str))
         trained = fit_kernel_head(row, side, side, "fold_0", History(0, lambda epoch: None, lambda epoch: None))
     else:
         trained = build_head(row, COLUMNS, "fold_0")

@@ -44,11 +44,22 @@ def test_a_kernel_head_is_searched_for_its_own_settings_from_its_own_values() ->
         distributions(without, without.row("row"))
 
 
-def test_a_share_is_searched_where_a_row_has_statistics_to_share_in() -> None:
-    space = {"svm_c": {"low": 1, "high": 10}, "statistics_share": {"low": 0.02, "high": 0.5, "log": True}}
-    for statistics, tried in (([], ["svm_c"]), (["colour"], ["svm_c", "statistics_share"])):
-        params = make_params(space, head="kernel", statistics=statistics)
-        assert list(distributions(params, params.row("row"))) == tried
+@pytest.mark.parametrize(
+    ("head", "statistics", "tried"),
+    [
+        ("plain", [], ["learning_rate"]),
+        ("plain", ["colour"], ["learning_rate", "statistics_share"]),
+        ("kernel", ["colour"], ["svm_c"]),  # which weighs them itself
+    ],
+)
+def test_a_share_is_searched_where_a_row_has_statistics_to_share_in(head: str, statistics: list, tried: list) -> None:
+    space = {
+        "svm_c": {"low": 1, "high": 100},
+        "learning_rate": {"low": 0.001, "high": 0.01},
+        "statistics_share": {"low": 0.02, "high": 0.5, "log": True},
+    }
+    params = make_params(space, head=head, statistics=statistics)
+    assert list(distributions(params, params.row("row"))) == tried
 
 
 def test_every_option_is_suggested_as_its_setting_takes_it() -> None:

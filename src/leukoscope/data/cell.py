@@ -85,14 +85,9 @@ def lit_part(picture: np.ndarray) -> np.ndarray:
 
     It is a fifth of C-NMC's pictures, so what is measured inside it costs little.
     """
-    return picture[lit_box(picture)]
-
-
-def lit_box(picture: np.ndarray) -> tuple[slice, slice]:
-    """The rows and the columns of `lit_part`; empty ones where all is pure black."""
     height, width = picture.shape[:2]
     x, y, w, h = cv2.boundingRect(picture.reshape(height, width * 3))
-    return slice(y, y + h), slice(x // 3, -(-(x + w) // 3))
+    return picture[y : y + h, x // 3 : -(-(x + w) // 3)]
 
 
 def portrait(cell: Cell | None) -> np.ndarray:

@@ -31,20 +31,25 @@ def log_odds(p: Scores) -> Floats:
 
 
 def platt(y: Labels, p: Scores) -> dict[str, float]:
-    """Slope and intercept of calibrated p = sigmoid(slope * logit(p) + intercept), after Platt 1999.
+    """Slope and intercept of calibrated p = sigmoid(slope * logit(p) + intercept), after Platt 1999."""
+    (slope,), intercept = logistic(y, log_odds(p)[:, None])
+    return {"slope": float(slope), "intercept": intercept}
+
+
+def logistic(y: Labels, predictors: Floats) -> tuple[Floats, float]:
+    """Coefficients [predictors] and intercept of the logistic regression of y [n] on predictors [n, predictors].
 
     Platt's targets, (n1 + 1) / (n1 + 2) for ALL and 1 / (n0 + 2) for hem, keep the fit finite where the classes do not
     overlap; each image enters once as either class, weighted by its target, and the fit has no penalty.
     """
-    logit = log_odds(p)
     positives = int(y.sum())
     target = np.where(y == 1, (positives + 1) / (positives + 2), 1 / (len(y) - positives + 2))
     fit = LogisticRegression(**_UNPENALISED).fit(
-        np.concatenate([logit, logit])[:, None],
+        np.concatenate([predictors, predictors]),
         np.repeat([1, 0], len(y)),
         sample_weight=np.concatenate([target, 1 - target]),
     )
-    return {"slope": float(fit.coef_[0, 0]), "intercept": float(fit.intercept_[0])}
+    return fit.coef_[0], float(fit.intercept_[0])
 
 
 def rescaled(p: Scores, slope: float | Scores, intercept: float | Scores) -> Scores:

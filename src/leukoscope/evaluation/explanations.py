@@ -6,14 +6,12 @@ gradient for hem is the negative of that for ALL, so one signed map holds the ma
 ALL, below 0 for hem.
 
 What a map means for these models. A row's maps are those that it pools: its taps, of every picture (`colours`) and
-backbone that it has, or the last one. At each place their channels are multiplied by the gradient of p at that very
-place and summed: the first-order share of p that comes from there. Shares of p add up, whatever map they are of, so
-taps, backbones, folds, turns (turned back) and members are summed, each map spread over the pixels that it was made
-from. With average pooling the gradient is the same all over a map, and this is Grad-CAM to the letter. The other
-poolings read each place differently: a maximum reads one place of a channel, and `pooling: cell` none outside
-the cell, nor in its deviations' mean gradient, which is 0. There a mean of gradients over the map, as Grad-CAM has it, would
-colour places that the model never read; kept at their places the gradients do not (Draelos and Carin 2020, HiResCAM).
-The gradient of p and of its logit differ by one factor a picture, which scaling takes away.
+backbone that it has, or the last one. Where pooling takes a map as a whole (`avg`, `max`), its channels are weighted by
+the mean of p's gradient over the map, as in the paper; where it takes the cell (`pooling: cell`), by the gradient at
+each place (Draelos and Carin 2020, HiResCAM), since the mean would colour the background, which is not read, and is 0
+for deviations. What comes out is in shares of p, to the first order, whatever map it is of. So taps, backbones, folds,
+turns (turned back) and members are summed, each spread over the pixels that it is made of. The gradient of p and that
+of its logit differ by one factor a picture, which scaling takes away.
 
 What it does not mean. A map is as coarse as what it is made of: 7 x 7 places for a last map of 224 pixels. It shows
 where numbers that mattered were read, not what was seen there, nor that the model is right, nor what a change there
@@ -28,6 +26,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
+from leukoscope.data.cell import background
 from leukoscope.data.pack import centred
 from leukoscope.models.opened import Crop, opened
 from leukoscope.models.views import Turn, turns_of
@@ -55,16 +54,21 @@ class Explainer:
         import keras
         import tensorflow as tf
 
-        front, tail, self._crops = opened(model)
+        self._model = model
+        front, tail, maps = opened(model)
+        self._crops = [one.crop for one in maps]
+        whole = [one.whole for one in maps]
 
         @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32)])
         def shares(pictures: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-            maps = keras.tree.flatten(front(pictures, training=False))
+            found = keras.tree.flatten(front(pictures, training=False))
             with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(maps)
-                p_all = tail([pictures, *maps], training=False)
-            gradients = tape.gradient(p_all, maps, unconnected_gradients="zero")
-            return p_all, [tf.reduce_sum(one * slope, -1) for one, slope in zip(maps, gradients, strict=True)]
+                tape.watch(found)
+                p_all = tail([pictures, *found], training=False)
+            slopes = tape.gradient(p_all, found, unconnected_gradients="zero")
+            means = [tf.reduce_mean(one, (1, 2), keepdims=True) for one in slopes]
+            weights = [mean if alike else slope for mean, slope, alike in zip(means, slopes, whole, strict=True)]
+            return p_all, [tf.reduce_sum(one * weight, -1) for one, weight in zip(found, weights, strict=True)]
 
         self._shares = shares
 
@@ -81,6 +85,19 @@ class Explainer:
     def heat_maps(self, pictures: np.ndarray) -> np.ndarray:
         """The maps of `explain` alone."""
         return self.explain(pictures).heat
+
+    def randomised(self, seed: int) -> Explainer:
+        """The same model with the values of every kernel shuffled: what maps show that nothing was learned by.
+
+        Adebayo et al. 2018, "Sanity Checks for Saliency Maps". Biases and batch norms keep theirs.
+        """
+        import keras
+
+        shuffled = keras.models.clone_model(self._model)
+        random = np.random.default_rng(seed)
+        kept = self._model.get_weights()
+        shuffled.set_weights([random.permuted(one.ravel()).reshape(one.shape) if one.ndim > 1 else one for one in kept])
+        return Explainer(shuffled)
 
     def _explain_one(self, picture: np.ndarray) -> tuple[np.ndarray, float]:
         p_all, shares = self._shares(picture[None].astype(np.float32))
@@ -100,9 +117,24 @@ def overlay(picture: np.ndarray, heat: np.ndarray) -> np.ndarray:
     What speaks for ALL is orange and what speaks for hem blue, the more opaque the more it speaks.
     """
     grey = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB).astype(np.float32)
-    colours = np.where(heat[..., None] > 0, np.float32(FOR_ALL), np.float32(FOR_HEM))
+    colours = np.where(heat[..., None] > 0, np.array(FOR_ALL, np.float32), np.array(FOR_HEM, np.float32))
     opacity = STRONGEST * np.abs(heat, dtype=np.float32)[..., None]
     return np.rint(grey + opacity * (colours - grey)).astype(np.uint8)
+
+
+def rank_correlation(picture: np.ndarray, one: np.ndarray, other: np.ndarray) -> float:
+    """Spearman's correlation of two maps [h, w] over the cell of a picture, or all of a picture without one.
+
+    The background, where maps may be 0 together, has no say. Maps of which one is the same everywhere give 0.
+    """
+    from scipy.stats import rankdata
+
+    inside = background(picture) == 0
+    inside = inside if inside.any() else np.ones_like(inside)
+    ranks = [rankdata(heat[inside]) for heat in (one, other)]
+    if any(np.ptp(of) == 0 for of in ranks):
+        return 0.0
+    return float(np.corrcoef(ranks)[0, 1])
 
 
 def _sum_of_turns(of_turns: np.ndarray) -> np.ndarray:

@@ -3,12 +3,12 @@
 Stock layers and keras.ops nodes only, as in `models.features`. A picture turned by quarters has the same statistics; an
 augmented view has those that it shows, so a zoom changes the area.
 
-A handful of columns beside thousands says nothing to a head that takes all columns alike: the kernel head and Table
-III's standardise each one, so the scale that a column comes in does not matter to them. Therefore heads multiply the
-columns by `column_weights` once they have standardised them: the statistics then make up `statistics_share` of the
-squared distance of two images, and with it of a kernel's exponent, or of a hidden unit's variance at the start and of
-what L2 allows a decision to take from them. The plain head standardises nothing: there it is their share as far as
-the backbone's columns vary about as much as the statistics, which come in deviations from a usual cell.
+A handful of columns beside thousands says nothing to a head that takes all columns alike: Table III's standardises
+each one, so the scale that a column comes in does not matter to it. Therefore it multiplies the columns by
+`column_weights` once it has standardised them: the statistics then make up `statistics_share` of the squared distance
+of two images, and with it of a hidden unit's variance at the start and of what L2 allows a decision to take from them.
+The plain head standardises nothing: there it is their share as far as the backbone's columns vary about as much as the
+statistics, which come in deviations from a usual cell. The kernel head has them beside its kernel (`models.stacking`).
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from leukoscope.data.cell import BACKGROUND, Cell, find_cell, lit_box
+from leukoscope.data.cell import BACKGROUND, Cell, find_cell, lit_part
 
 NO_CELL, SEVERAL, EDGE, LIT, CUT = "no-cell", "several-cells", "touches-edge", "background", "outside-frame"
 MEANINGS = {
@@ -44,10 +44,7 @@ def _edge(pixels: np.ndarray) -> np.ndarray:
 
 def _inside(pixels: np.ndarray, cell: Cell, framed: np.ndarray) -> float:
     """The share of the cell's area that is in the framed centre."""
-    frame = framed.shape[0]
-    for side, length in zip(lit_box(pixels), pixels.shape[:2], strict=True):
-        start = (length + 1) // 2 - (frame + 1) // 2
-        if side.start < start + 1 or side.stop > start + frame - 1:
-            kept = find_cell(framed)
-            return kept.area / cell.area if kept else 0.0
-    return 1.0
+    if lit_part(framed).shape == lit_part(pixels).shape:  # nothing lit is beyond the frame: a box would be smaller
+        return 1.0
+    kept = find_cell(framed)
+    return kept.area / cell.area if kept else 0.0

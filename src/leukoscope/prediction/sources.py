@@ -6,7 +6,7 @@ import os
 import tarfile
 import zipfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,14 +35,15 @@ def images_below(paths: Iterable[Path]) -> Iterator[list[ImageFile]]:
     """
     paths = list(paths)
     found: dict[Path, str] = {}
-    with TemporaryDirectory(prefix="leukoscope-") as scratch:
-        for number, path in enumerate(paths):
+    with ExitStack() as unpacked:
+        for path in paths:
             if path.is_dir():
                 found |= {file: _shown(file) for file in _images_in(path) if file not in found}
             elif not path.exists():
                 raise DataError(f"{path} is not there")
             elif _is_archive(path):
-                folder = Path(scratch) / str(number)
+                scratch = unpacked.enter_context(TemporaryDirectory(prefix="leukoscope-"))
+                folder = Path(scratch) / "unpacked"
                 unpack(path, folder, str(path))
                 found |= {file: _shown(path / file.relative_to(folder)) for file in _images_in(folder)}
             elif path not in found:

@@ -26,7 +26,7 @@ OF_THE_KERNEL = ("svm_c", "svm_gamma")
 SETTINGS_WITHOUT_EFFECT: dict[str, tuple[str, ...]] = {
     "regularized": OF_THE_KERNEL,
     "plain": OF_THE_HIDDEN_LAYER + OF_THE_KERNEL,
-    "kernel": (*OF_THE_HIDDEN_LAYER, "learning_rate"),
+    "kernel": (*OF_THE_HIDDEN_LAYER, "learning_rate", "statistics_share"),
 }
 # Table III and Table II; for what the study says nothing of (views), the row's own value stands.
 OF_THE_PAPER = ("kernel_l2", "activity_l1", "bias_l1", "dropout", "learning_rate", "pooling", "width", "class_weight")

@@ -1,0 +1,63 @@
+"""How much a cell's statistics say beside a machine's decision: stacked generalisation (Wolpert 1992) over groups.
+
+A machine that has thousands of columns fits its training images whatever a cell's area is, so an area among its columns
+or beside its kernel gets no weight from the training images that it has fitted. Here each training image brings the
+decision of a machine that its group had no part in, and a logistic regression weighs these decisions and the
+statistics against each other: as they will meet an unseen subject.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from leukoscope.errors import SplitError
+from leukoscope.models.fitting import Vectors
+
+PARTS = 5  # of the training groups, each left out once
+# From rows of `by_view` that a machine may know, and rows to decide about, to the decisions [rows to decide about].
+LeftOut = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A logit that is linear in a decision and in statistics: their weights [1 + statistics], and its intercept."""
+
+    weights: np.ndarray
+    intercept: float
+
+    def of(self, decision: np.ndarray, statistics: np.ndarray) -> np.ndarray:
+        """The logits [n] of decisions [n] with statistics [n, columns]."""
+        logit: np.ndarray = np.column_stack([decision, statistics]) @ self.weights + self.intercept
+        return logit
+
+
+def decision_alone() -> Evidence:
+    """The decision as it is: of a row that has no statistics."""
+    return Evidence(np.ones(1), 0.0)
+
+
+def stacked(train: Vectors, statistics: int, decided: LeftOut) -> Evidence:
+    """What the decision and the last `statistics` columns weigh, found on the plain views of `train`.
+
+    `decided` fits and asks the machine on all views of some groups. Raises SplitError where a class has one group.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    from leukoscope.evaluation.calibration import logistic
+
+    images, views = train.features.shape[:2]
+    fewest = min(len(np.unique(train.groups[train.labels == label])) for label in (0, 1))
+    if fewest < 2:
+        raise SplitError(
+            f"a kernel head with statistics needs two groups of each class to train on, and has {fewest} of one: "
+            "set statistics: [] or use fewer folds"
+        )
+    rows = np.arange(images * views).reshape(images, views)  # as `by_view` orders them
+    decision = np.empty(images)
+    parts = StratifiedGroupKFold(min(PARTS, fewest))
+    for known, left in parts.split(rows, train.labels, train.groups):
+        decision[left] = decided(rows[known].ravel(), rows[left, 0])
+    return Evidence(*logistic(train.labels, np.column_stack([decision, train.features[:, 0, -statistics:]])))
