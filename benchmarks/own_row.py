@@ -1,0 +1,369 @@
+"""What a row of early layers is worth on unseen subjects: with every choice made inside, and with each part left out.
+
+`python -m benchmarks.own_row ROW [BESIDE ...]` in a checkout where `dvc repro embed` has run: ROW is a frozen row with
+a kernel head whose features hold all that may be chosen from (layers, scales, colours, statistics), BESIDE are rows to
+hold it against, fitted on the same folds. Groups of subjects are dealt into 5 folds three times over. Answers of each
+fold are kept in `--folder`, so a run that was ended goes on; the tables are printed and written there.
+
+*Nested*: for each fold an Optuna study on its train and val sides alone chooses backbones or scales, colours,
+statistics, C and gamma by grouped inner folds; the winner is fitted as `train` would and asked about the test side.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import combinations
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from leukoscope.atomic import new_file, write_json
+from leukoscope.config import Evaluate, ModelSettings, Params, Tune, load_params
+from leukoscope.evaluation.bootstrap import Resamples, resample
+from leukoscope.evaluation.metrics import METRICS
+from leukoscope.evaluation.resampled import auroc_resamples
+from leukoscope.models.features import NO_BACKBONE, Part, parts_of_columns
+from leukoscope.models.inputs import RowInputs, read_inputs
+from leukoscope.models.training import Training, predict
+from leukoscope.tuning.inner_folds import inner_folds
+
+if TYPE_CHECKING:
+    import optuna
+
+DEALS, FOLDS, INNER_FOLDS, TRIALS = 3, 5, 3, 40
+DEAL_SEED = 11
+STORE = Path(".leukoscope")
+NESTED, AREA = "every choice made inside", "cell area alone"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which of a row's columns a model reads, and the settings of the row that differ."""
+
+    backbones: tuple[str, ...]
+    colours: tuple[str, ...]
+    taps: tuple[str, ...]
+    statistics: tuple[str, ...]
+    settings: tuple[tuple[str, Any], ...] = ()
+
+    def of_pixels(self, part: Part) -> bool:
+        """Whether it reads a part of a backbone's columns."""
+        return part.backbone in self.backbones and part.colours in self.colours and part.tap in self.taps
+
+    def columns(self, parts: Sequence[Part]) -> np.ndarray:
+        """Positions of its columns, the statistics last as a head expects them."""
+        measured = {part.statistic: part for part in parts if part.backbone == NO_BACKBONE}
+        read = [part for part in parts if part.backbone != NO_BACKBONE and self.of_pixels(part)]
+        read += [measured[name] for name in self.statistics]
+        return np.concatenate([np.arange(part.columns.start, part.columns.stop) for part in read])
+
+    def row(self, row: ModelSettings) -> ModelSettings:
+        """The row's settings with this choice."""
+        return row.model_copy(update={"statistics": self.statistics, **dict(self.settings)})
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A row's inputs and the deals of its groups: image_id, fold (deal * FOLDS + its fold) and side."""
+
+    inputs: RowInputs
+    params: Params
+
+    @classmethod
+    def of(cls, name: str) -> Bench:
+        """The bench of a row of params.yaml."""
+        params = load_params()
+        return cls(read_inputs(params, name, "subject"), params)
+
+    @cached_property
+    def parts(self) -> list[Part]:
+        """Where the row's columns come from."""
+        return parts_of_columns(self.inputs.features, self.inputs.features["maps"])
+
+    @cached_property
+    def used(self) -> pd.DataFrame:
+        """The images that the honest protocol uses."""
+        named = self.inputs.split.loc[self.inputs.split["side"] != "unused", "image_id"]
+        return self.inputs.images[self.inputs.images["image_id"].isin(named)].reset_index(drop=True)
+
+    def whole(self, statistics: tuple[str, ...]) -> Choice:
+        """All of the row's backbones' columns, and some statistics."""
+        of_pixels = [part for part in self.parts if part.backbone != NO_BACKBONE]
+        named = (
+            tuple(dict.fromkeys(getattr(part, name) for part in of_pixels)) for name in ("backbone", "colours", "tap")
+        )
+        return Choice(*named, statistics)
+
+    def sides(self, number: int, *, leaky: bool = False) -> pd.DataFrame:
+        """A fold tests, the next one of its deal validates and the others train; `leaky` deals images, not groups."""
+        images = self.used.assign(group=self.used["image_id"]) if leaky else self.used
+        deal, fold = divmod(number, FOLDS)
+        fold_of = _dealt(images, Tune(folds=FOLDS, repeats=1, seed=DEAL_SEED + deal))
+        named = {fold: "test", (fold + 1) % FOLDS: "val"}
+        sides = [named.get(one, "train") for one in fold_of]
+        return pd.DataFrame({"image_id": images["image_id"], "fold": number, "side": sides})
+
+    def tested(self, choice: Choice | None, sides: pd.DataFrame) -> pd.DataFrame:
+        """image_id and p_all of the test side, of a model trained as the stage does. No choice: the row as it is."""
+        inputs, row = self.inputs, self.inputs.row
+        data = inputs.data
+        if choice:
+            row = choice.row(row)
+            data = replace(data, features=np.ascontiguousarray(data.vectors()[..., choice.columns(self.parts)]))
+        (trained,) = Training(row, self.params.train, self.params.augment, data, sides, STORE).folds()
+        at = data.positions(sides, "test")
+        p_all = predict(lambda features: np.asarray(trained.model(features, training=False)), row, data, at)
+        return pd.DataFrame({"image_id": data.image_ids[at], "p_all": p_all})
+
+
+class Inside:
+    """The train and val sides of a fold: what a choice is worth there, by inner folds of groups, in plain views.
+
+    Squared distances of all pairs are kept for each part, so that a choice is a sum of them.
+    """
+
+    def __init__(self, bench: Bench, sides: pd.DataFrame) -> None:
+        data = bench.inputs.data
+        self.at = np.sort(np.concatenate([data.positions(sides, side) for side in ("train", "val")]))
+        self.labels, self.parts = data.labels[self.at], bench.parts
+        known = bench.inputs.images.iloc[self.at].reset_index(drop=True)
+        self.folds = _dealt(known, Tune(folds=INNER_FOLDS, repeats=1))
+        vectors = np.asarray(data.vectors()[self.at, 0], np.float32)
+        standard = (vectors - vectors.mean(axis=0)) / np.maximum(vectors.std(axis=0), 1e-6)
+        self.statistics = {p.statistic: standard[:, p.columns] for p in self.parts if p.backbone == NO_BACKBONE}
+        self.distances = [
+            (part, _distances(standard[:, part.columns])) for part in self.parts if part.backbone != NO_BACKBONE
+        ]
+
+    def score(self, choice: Choice) -> float:
+        """The mean AUROC of the inner folds. Where there are statistics, the other folds' decisions weigh them."""
+        from sklearn.svm import SVC
+
+        from leukoscope.evaluation.calibration import logistic
+
+        settings = dict(choice.settings)
+        read = [(part, squared) for part, squared in self.distances if choice.of_pixels(part)]
+        columns = sum(part.columns.stop - part.columns.start for part, _ in read)
+        pairs = np.exp(sum(squared for _, squared in read) * np.float32(-settings["svm_gamma"] / (2 * columns)))
+        known = np.empty((len(self.labels), 1 + sum(self.statistics[name].shape[1] for name in choice.statistics)))
+        known[:, 1:] = np.hstack([np.empty((len(known), 0)), *(self.statistics[name] for name in choice.statistics)])
+        for fold in range(INNER_FOLDS):
+            trains, asked = np.flatnonzero(self.folds != fold), np.flatnonzero(self.folds == fold)
+            machine = SVC(C=settings["svm_c"], kernel="precomputed")
+            machine.fit(pairs[np.ix_(trains, trains)], self.labels[trains])
+            known[asked, 0] = machine.decision_function(pairs[np.ix_(asked, trains)])
+        areas = []
+        for fold in range(INNER_FOLDS):
+            asked = self.folds == fold
+            weights, _ = logistic(self.labels[~asked], known[~asked])
+            areas.append(METRICS["auroc"](self.labels[asked], known[asked] @ weights))
+        return float(np.mean(areas))
+
+
+def _dealt(images: pd.DataFrame, settings: Tune) -> np.ndarray:
+    """The fold of each image of one deal."""
+    dealt = inner_folds(images, settings)
+    return dealt[dealt["side"] == "val"].set_index("image_id")["fold"].loc[images["image_id"]].to_numpy(int)
+
+
+def _distances(columns: np.ndarray) -> np.ndarray:
+    squares = np.square(columns).sum(axis=1)
+    return squares[:, None] + squares - 2 * columns @ columns.T
+
+
+def chosen_inside(bench: Bench, sides: pd.DataFrame, seed: int) -> tuple[Choice, float]:
+    """The best of TRIALS choices on the train and val sides, and its inner score; the row as it is comes first."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    inside, row = Inside(bench, sides), bench.inputs.row
+    whole = bench.whole(())
+    options = {
+        "backbones": _subsets(whole.backbones),
+        "colours": _subsets(whole.colours),
+        "taps": [whole.taps, *((tap,) for tap in whole.taps)],
+        "statistics": [(), *_subsets(row.statistics)],
+    }
+    named = {name: [" + ".join(one) or "none" for one in several] for name, several in options.items()}
+
+    def choice_of(trial: optuna.Trial | optuna.trial.FrozenTrial) -> Choice:
+        picked = {
+            name: options[name][named[name].index(trial.params[name])] if isinstance(trial, optuna.trial.FrozenTrial)
+            else options[name][named[name].index(trial.suggest_categorical(name, named[name]))]
+            for name in options
+        }  # fmt: skip
+        ranges = {"svm_c": (1.0, 100.0), "svm_gamma": (0.25, 4.0)}
+        numbers = {
+            name: trial.params[name] if isinstance(trial, optuna.trial.FrozenTrial)
+            else trial.suggest_float(name, low, high, log=True)
+            for name, (low, high) in ranges.items()
+        }  # fmt: skip
+        return Choice(**picked, settings=tuple(numbers.items()))
+
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=8))
+    first = {"backbones": whole.backbones, "colours": whole.colours, "taps": whole.taps, "statistics": ("area",)}
+    start = {name: " + ".join(value) for name, value in first.items()}
+    study.enqueue_trial({**start, "svm_c": float(row.svm_c), "svm_gamma": float(row.svm_gamma)})
+    study.optimize(lambda trial: inside.score(choice_of(trial)), n_trials=TRIALS)
+    return choice_of(study.best_trial), study.best_value
+
+
+def _subsets(names: Sequence[str]) -> list[tuple[str, ...]]:
+    return [subset for size in range(len(names), 0, -1) for subset in combinations(names, size)]
+
+
+def variants(bench: Bench) -> dict[str, Choice]:
+    """The row with the cell's area, then with each part of it off in turn, or another in its place."""
+    row, default = bench.inputs.row, bench.whole(("area",))
+    found = {"the row": default, "without area": bench.whole(())}
+    found |= {f"area, {' and '.join(more)} too": bench.whole(("area", *more)) for more in _subsets(row.statistics[1:])}
+    for name in ("backbones", "colours", "taps"):
+        values = getattr(default, name)
+        for one in values if len(values) > 1 else ():
+            rest = tuple(value for value in values if value != one)
+            found[f"without {one} {'colours' if name == 'colours' else ''}".rstrip()] = replace(default, **{name: rest})
+    others: dict[str, dict[str, Any]] = {
+        "one turn": {"rotations": 1},
+        "groups weigh alike": {"sampling": "group"},
+        "a linear head": {"head": "plain"},
+        "Table III's head": {"head": "regularized"},
+    }
+    return found | {name: replace(default, settings=tuple(changed.items())) for name, changed in others.items()}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One variant's fold: `row` is a row of params.yaml, `leaky` deals images instead of groups."""
+
+    row: str
+    variant: str
+    number: int
+    leaky: bool
+    folder: Path
+
+    @property
+    def file(self) -> Path:
+        """Where its answers are kept."""
+        words = "".join(letter if letter.isalnum() else "_" for letter in f"{self.row} {self.variant}")
+        return self.folder / f"{words}{'-by-image' if self.leaky else ''}-{self.number:02d}.parquet"
+
+    def run(self) -> None:
+        """Train and ask one fold, unless that was done before."""
+        if self.file.exists():
+            return
+        bench, started = Bench.of(self.row), time.perf_counter()
+        sides = bench.sides(self.number, leaky=self.leaky)
+        inside = None
+        if self.variant == NESTED:
+            choice, inside = chosen_inside(bench, sides, seed=self.number)
+        else:
+            choice = variants(bench)[self.variant] if self.variant else None
+        tested = bench.tested(choice, sides)
+        tested.attrs = {"choice": str(choice), "inside": inside, "seconds": time.perf_counter() - started}
+        with new_file(self.file) as part:
+            tested.to_parquet(part, index=False)
+        print(f"{self.file.stem}: {tested.attrs['seconds']:.0f} s", flush=True)
+
+
+def _run(task: Task) -> None:
+    task.run()
+
+
+@dataclass(frozen=True)
+class Answers:
+    """p of every image in each deal [deals, images], pooled over its folds."""
+
+    label: np.ndarray
+    p: np.ndarray
+
+    def aurocs(self) -> np.ndarray:
+        """One of each deal."""
+        return np.array([METRICS["auroc"](self.label, of_deal) for of_deal in self.p], float)
+
+    def resampled(self, resamples: Resamples) -> np.ndarray:
+        """The mean over deals of the AUROC in each resample of the groups."""
+        return np.mean([auroc_resamples(self.label, of_deal, resamples) for of_deal in self.p], axis=0)
+
+
+def answers(bench: Bench, row: str, variant: str, folder: Path, *, leaky: bool = False) -> Answers:
+    """What was kept of a variant, in the order of the bench's images."""
+    of_deals = []
+    for deal in range(DEALS):
+        numbers = range(deal * FOLDS, (deal + 1) * FOLDS)
+        kept = [pd.read_parquet(Task(row, variant, number, leaky, folder).file) for number in numbers]
+        of_deals.append(pd.concat(kept).set_index("image_id")["p_all"].loc[bench.used["image_id"]].to_numpy())
+    return Answers(bench.used["label"].to_numpy(int), np.stack(of_deals))
+
+
+def table(bench: Bench, found: Mapping[str, Answers], against: str, settings: Evaluate) -> pd.DataFrame:
+    """A line for each of `found`: AUROC over deals, its interval, and the paired gap to `against`."""
+    first = found[against]
+    resamples = resample(first.label, bench.used["group"], settings)
+    reference = first.resampled(resamples)
+    lines = []
+    for name, one in found.items():
+        areas, drawn = one.aurocs(), one.resampled(resamples)
+        low, high = resamples.interval(drawn)
+        gap_low, gap_high = resamples.interval(drawn - reference)
+        gap = areas.mean() - first.aurocs().mean()
+        lines.append((name, areas.mean(), areas.std(ddof=1), low, high, gap, gap_low, gap_high))
+    columns = ["variant", "auroc", "over_deals", "low", "high", "gap", "gap_low", "gap_high"]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def as_markdown(lines: pd.DataFrame, against: str) -> str:
+    """The table for docs/results.md."""
+    shown = [f"| | AUROC, mean of {DEALS} deals | less {against} |", "|---|---|---|"]
+    for line in lines.itertuples(index=False):
+        gap = f"{line.gap:+.3f} [{line.gap_low:+.3f}, {line.gap_high:+.3f}]" if line.variant != against else ""
+        shown.append(
+            f"| {line.variant} | {line.auroc:.3f} ± {line.over_deals:.3f} [{line.low:.3f}, {line.high:.3f}] | {gap} |"
+        )
+    return "\n".join(shown).replace("-0.", "−0.")
+
+
+def main() -> None:
+    """Fit what is not there yet, then print and write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("row")
+    parser.add_argument("beside", nargs="*", help="rows to hold it against")
+    parser.add_argument("--folder", type=Path, default=Path("reports/own_row"))
+    parser.add_argument("--only", nargs="*", help="these variants alone, by name")
+    arguments = parser.parse_args()
+    bench, folder = Bench.of(arguments.row), arguments.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [NESTED, *variants(bench)]
+    names = [name for name in names if not arguments.only or name in arguments.only]
+    kinds = [(arguments.row, name, False) for name in names] + [(row, "", False) for row in arguments.beside]
+    kinds += [(arguments.row, "the row", True)] if "the row" in names else []
+    tasks = [Task(row, name, number, leaky, folder) for row, name, leaky in kinds for number in range(DEALS * FOLDS)]
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        list(pool.map(_run, tasks))
+    area = Answers(bench.used["label"].to_numpy(int), np.tile(bench.used["cell_area"].to_numpy(float), (DEALS, 1)))
+    found = {name: answers(bench, arguments.row, name, folder) for name in names}
+    held = {row: answers(bench, row, "", folder) for row in arguments.beside} | {AREA: area}
+    if "the row" in found:
+        held["the row, dealt by image (leaky)"] = answers(bench, arguments.row, "the row", folder, leaky=True)
+    against = next(iter(found))
+    tables = {"headline": table(bench, {against: found[against]} | held, against, bench.params.evaluate)}
+    if "the row" in found:
+        off = {name: one for name, one in found.items() if name != NESTED}
+        tables["parts"] = table(bench, off, "the row", bench.params.evaluate)
+    for name, lines in tables.items():
+        reference = against if name == "headline" else "the row"
+        print(f"\n{as_markdown(lines, reference)}")
+        write_json(folder / f"{name}.json", json.loads(lines.to_json(orient="records")))
+
+
+if __name__ == "__main__":
+    main()
