@@ -272,6 +272,7 @@ def test_too_few_groups_are_not_comparable(checkout: Path) -> None:
 def test_a_version_carries_its_training_cells_and_one_without_them_is_registered_again(checkout: Path) -> None:
     write_row(checkout, "a_row", skill=3)
     before, _ = log_version("cells", rank(checkout / "results", checkout / "models", ["a_row"], "subject")[0])
+    registry.set_champion("cells", before)
     assert registry.load_champion("cells", before).training is None
     assert "not known for this version" in description(before)
     content = registered("a_row")
@@ -281,6 +282,7 @@ def test_a_version_carries_its_training_cells_and_one_without_them_is_registered
     assert json.loads(json.dumps(content["training_range"])) == {"range": training.range, "unseen": training.unseen}
     assert len(training.pictures) == len(images())
     assert training.prevalence == pytest.approx(0.5)
+    assert "previous" not in registry.describe("cells")  # which is another model, where there is one
     assert f"it flags {100 * training.unseen['rate']:.1f} %" in description("2")
     assert registered("a_row") == content
     assert versions() == ["1", "2"]

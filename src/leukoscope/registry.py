@@ -189,15 +189,23 @@ def promote(data_name: str, version: int | str, reason: str) -> str:
 
 
 def set_champion(data_name: str, version: str) -> str:
-    """Give @champion to a version and @previous to the one that had it. Returns a line that says so."""
+    """Give @champion to a version and @previous to the one that had it. Returns a line that says so.
+
+    The same decision.json registered again, with what it lacked, leaves @previous where it is: a rollback goes to
+    another model.
+    """
     client, name = open_store(), model_name(data_name)
     before = _registered(client, data_name).get(CHAMPION)
     if before == version:
         return f"version {version} of {name} is champion already"
-    if before:
+    if before and not _one_decision(client, data_name, before, version):
         client.set_registered_model_alias(name, PREVIOUS, before)
     client.set_registered_model_alias(name, CHAMPION, version)
     return f"version {version} of {name} is champion" + (f"; version {before} was before it" if before else "")
+
+
+def _one_decision(client: MlflowClient, data_name: str, *versions: str) -> bool:
+    return len({_version(client, data_name, version).tags["decision"] for version in versions}) == 1
 
 
 def set_candidate(data_name: str, version: str) -> str:
