@@ -23,7 +23,7 @@ from leukoscope.report.markdown import put_into
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results.json"
 PERFORMANCE = FOLDER.parent / "docs/performance.md"
-NAMES = ("augmentation", "batches", "ingest", "features", "study", "finetuning", "repro", "start", "demo")
+NAMES = ("augmentation", "batches", "ingest", "features", "study", "finetuning", "repro", "start", "serving", "demo")
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from leukoscope.data.preview import draw_preview
 from leukoscope.data.reading import read_rgb
 
 
-def run() -> None:
+def run() -> str:
     """Write data/augment: draws.parquet and preview.png."""
     settings = load_params().augment
     pictures = json.loads(Path("data/plan/pictures.json").read_text())
@@ -25,6 +25,7 @@ def run() -> None:
     framed = frame_and_resize(read_rgb(Path("data/raw/images") / shown["file"]), *pictures["packs"][0])
     title = f"Augmentation of {shown['image_id']}"
     draw_preview(framed, shown["sha256"], settings, title, Path("data/augment/preview.png"))
+    return "data/augment"
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from leukoscope.data.pack import open_pack
 from leukoscope.models.embedding import embed, reference_pack
 
 
-def run(name: str) -> None:
+def run(name: str) -> str:
     """Write data/features/<row>."""
     row = json.loads(Path(f"data/plan/{name}.json").read_text())
     folder = Path("data/features") / name
@@ -20,9 +20,10 @@ def run(name: str) -> None:
     packed = open_pack(Path("data/packed"), row["frame"], row["size"])
     if row["mode"] == "finetune":
         reference_pack(row, packed, folder)
-        return
+        return str(folder)
     draws = pd.read_parquet("data/augment/draws.parquet")
     embed(row, images, packed, draws, load_params().augment.keep_black, workplace.store(), folder)
+    return str(folder)
 
 
 if __name__ == "__main__":

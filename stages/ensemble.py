@@ -12,7 +12,7 @@ from leukoscope.config import load_params
 from leukoscope.evaluation.result_folder import write_result
 
 
-def run(name: str, protocol: str) -> None:
+def run(name: str, protocol: str) -> str:
     """Write models/<ensemble>-<protocol>/decision.json and results/<ensemble>-<protocol>."""
     params = load_params()
     listed = json.loads((Path("data/members") / name / f"{protocol}.json").read_text())
@@ -24,6 +24,7 @@ def run(name: str, protocol: str) -> None:
     results = Path("results") / f"{name}-{protocol}"
     metrics = write_result(results, decision, predictions, images, params.evaluate)
     tracking.log_evaluation(decision, metrics, results)
+    return str(results)
 
 
 if __name__ == "__main__":

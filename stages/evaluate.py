@@ -16,7 +16,7 @@ from leukoscope.models.exchanged import exchanged_predictions
 from leukoscope.models.inputs import read_inputs
 
 
-def run(name: str, protocol: str) -> None:
+def run(name: str, protocol: str) -> str:
     """Write results/<row>-<protocol> and data/evaluated/<protocol>/<row>.json."""
     params = load_params()
     inputs = read_inputs(params, name, protocol)
@@ -34,6 +34,7 @@ def run(name: str, protocol: str) -> None:
     metrics = write_result(results, decision, predictions, inputs.images, params.evaluate, history, exchanged)
     write_json(Path("data/evaluated") / protocol / f"{name}.json", fingerprint(trained, results))
     tracking.log_evaluation(decision, metrics, results)
+    return str(results)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,10 @@ from leukoscope.config import load_params
 from leukoscope.data.sources import fetch
 
 
-def run() -> None:
+def run() -> str:
     """Write data/raw."""
     print(fetch(load_params().fetch))
+    return "data/raw"
 
 
 if __name__ == "__main__":

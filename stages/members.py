@@ -9,7 +9,7 @@ from leukoscope.atomic import new_folder, write_json
 from leukoscope.config import load_params
 
 
-def run(name: str) -> None:
+def run(name: str) -> str:
     """Write data/members/<ensemble>: one <protocol>.json for each protocol."""
     params = load_params()
     evaluated = {
@@ -18,6 +18,7 @@ def run(name: str) -> None:
     with new_folder(Path("data/members") / name) as folder:
         for protocol, members in evaluated.items():
             write_json(folder / f"{protocol}.json", members)
+    return f"data/members/{name}"
 
 
 def _fingerprint(row: str, protocol: str) -> dict[str, str]:

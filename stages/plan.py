@@ -8,9 +8,10 @@ from leukoscope.config import load_params
 from leukoscope.data.plan import write_plan
 
 
-def run() -> None:
+def run() -> str:
     """Write data/plan."""
     write_plan(load_params(), Path("data/plan"))
+    return "data/plan"
 
 
 if __name__ == "__main__":

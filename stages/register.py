@@ -7,17 +7,19 @@ from _stage import main
 
 from leukoscope.atomic import write_json
 from leukoscope.config import load_params
+from leukoscope.prediction import training_range
 from leukoscope.promotion import register
 
-COLUMNS = ["image_id", "file", "label", "subject", "group", "sha256", "cell_area"]
+COLUMNS = ["file", *training_range.COLUMNS]
 
 
-def run() -> None:
+def run() -> str:
     """Write reports/registered.json."""
     images = pd.read_parquet("data/images.parquet", columns=COLUMNS)
     registered = register(load_params(), images, pd.read_parquet("data/splits.parquet"))
     write_json(Path("reports/registered.json"), registered)
     print(registered["reason"])
+    return "reports/registered.json"
 
 
 if __name__ == "__main__":

@@ -6,10 +6,11 @@ from leukoscope.config import load_params
 from leukoscope.report.page import write_report
 
 
-def run() -> None:
+def run() -> str:
     """Write reports/index.html, reports/summary.json and reports/plots."""
     write_report(load_params())
+    return "reports/index.html"
 
 
 if __name__ == "__main__":
-    main(run)
+    main(run, "; next: open reports/index.html; uv run leukoscope summary")

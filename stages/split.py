@@ -10,12 +10,13 @@ from leukoscope.config import load_params
 from leukoscope.data.splits import make_splits
 
 
-def run() -> None:
+def run() -> str:
     """Write data/splits.parquet."""
     params = load_params()
     splits = make_splits(pd.read_parquet("data/images.parquet"), params.split, params.protocols)
     with new_file(Path("data/splits.parquet")) as part:
         splits.to_parquet(part, index=False)
+    return "data/splits.parquet"
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from leukoscope.models.timing import TIMING_FILE, EpochClock
 from leukoscope.models.training import Training
 
 
-def run(name: str, protocol: str) -> None:
+def run(name: str, protocol: str) -> str:
     """Write models/<row>-<protocol>."""
     params = load_params()
     inputs = read_inputs(params, name, protocol)
@@ -40,6 +40,7 @@ def run(name: str, protocol: str) -> None:
         write_json(folder / TIMING_FILE, clock.summary())
         tracked.finished(identity)
     training.forget()
+    return f"models/{name}-{protocol}"
 
 
 if __name__ == "__main__":

@@ -8,12 +8,13 @@ from leukoscope.config import load_params
 from leukoscope.data.validation import validate
 
 
-def run() -> None:
+def run() -> str:
     """Write data/images.parquet and reports/validation."""
     summary = validate(
         Path("data/raw"), load_params().validate_, Path("data/images.parquet"), Path("reports/validation")
     )
     print(summary)
+    return "data/images.parquet and reports/validation"
 
 
 if __name__ == "__main__":

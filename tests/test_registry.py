@@ -24,10 +24,12 @@ from leukoscope.data.synthetic import fixed_cells
 from leukoscope.errors import ConfigError, RegistryError
 from leukoscope.models.assembly import raw_model
 from leukoscope.models.saved_folds import load_folds
-from leukoscope.packaging import combination, log_version
-from leukoscope.predict import Champion, warning
+from leukoscope.packaging import log_version
+from leukoscope.prediction.cautions import warning
+from leukoscope.prediction.champion import Champion
 from leukoscope.promotion import register
 from leukoscope.ranking import rank
+from leukoscope.version_page import combination
 from tests.data.raw_folders import encoded
 from tests.stores import checkout_with_store
 from tests.trained_rows import (
@@ -103,7 +105,7 @@ def test_the_model_carries_its_figures_and_its_run(checkout: Path) -> None:
     client = mlflow_store.open_store()
     (model,) = client.search_logged_models([mlflow_store.experiment_of(client, "cells")])
     measured = metrics_of(checkout, decision)["test"]["auroc"]
-    assert [metric.value for metric in model.metrics if metric.key == "registered.test.auroc"] == [measured]
+    assert [metric.value for metric in model.metrics if metric.key == "registered/test/auroc"] == [measured]
     run = client.get_run(model.source_run_id)
     assert run.data.tags["identity"] == decision["identity"]
     assert [output.model_id for output in run.outputs.model_outputs] == [model.model_id]
@@ -378,6 +380,25 @@ def test_too_few_groups_are_not_comparable(checkout: Path) -> None:
     assert not content["promoted"]
     assert content["reason"].startswith("not comparable: 2 groups of hem are fewer than 3; to replace it, compare them")
     assert registry.champion("cells").identity == first["identity"]
+
+
+def test_a_version_carries_its_training_cells_and_one_without_them_is_registered_again(checkout: Path) -> None:
+    write_row(checkout, "a_row", skill=3)
+    before, _ = log_version("cells", rank(checkout / "results", checkout / "models", ["a_row"], "subject")[0])
+    registry.set_champion("cells", before)
+    assert registry.load_champion("cells", before).training is None
+    assert "not known for this version" in description(before)
+    content = registered("a_row")
+    assert content["promoted"]
+    training = registry.load_champion("cells").training
+    assert training
+    assert json.loads(json.dumps(content["training_range"])) == {"range": training.range, "unseen": training.unseen}
+    assert len(training.pictures) == len(images())
+    assert training.prevalence == pytest.approx(0.5)
+    assert "previous" not in registry.describe("cells")  # which is another model, where there is one
+    assert f"it flags {100 * training.unseen['rate']:.1f} %" in description("2")
+    assert registered("a_row") == content
+    assert versions() == ["1", "2"]
 
 
 def test_a_new_threshold_is_a_new_version_of_the_same_model(checkout: Path) -> None:

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 from mlflow.entities import Run
 
-from leukoscope import mlflow_store, tracking
+from leukoscope import mlflow_pages, mlflow_store, tracking
 from leukoscope.atomic import started
 from leukoscope.config import Train
 from leukoscope.errors import RegistryError
@@ -166,8 +166,8 @@ def test_an_evaluation_joins_the_run_that_trained_the_model(checkout: Path) -> N
     metrics = metrics_of(checkout, decision)
     tracking.log_evaluation(decision, metrics, checkout / "results/a_row-subject")
     (run,) = runs()
-    assert run.data.metrics["test.auroc"] == metrics["test"]["auroc"]
-    assert run.data.metrics["test.at_threshold.sensitivity"] == metrics["test"]["at_threshold"]["sensitivity"]
+    assert run.data.metrics["test/auroc"] == metrics["test"]["auroc"]
+    assert run.data.metrics["test/at_threshold/sensitivity"] == metrics["test"]["at_threshold"]["sensitivity"]
     assert run.data.tags["evaluated"] == "true"
     files = {file.relative_to(run.info.artifact_uri).as_posix() for file in Path(run.info.artifact_uri).rglob("*.*")}
     assert {"metrics.json", "roc.csv", "confusion.csv", "subjects.csv", "figures/roc.png"} == files
@@ -182,10 +182,10 @@ def test_a_model_from_a_cache_gets_a_run_and_a_second_evaluation_none(checkout: 
     assert run.info.status == "FINISHED"
     assert run.data.tags["identity"] == decision["identity"]
     client = mlflow_store.open_store()
-    assert len(client.get_metric_history(run.info.run_id, "test.auroc")) == 1
+    assert len(client.get_metric_history(run.info.run_id, "test/auroc")) == 1
     changed = {**metrics, "test": {**metrics["test"], "auroc": 0.25}}
     tracking.log_evaluation(decision, changed, folder)
-    assert parents()[0].data.metrics["test.auroc"] == 0.25
+    assert parents()[0].data.metrics["test/auroc"] == 0.25
 
 
 def test_rows_that_share_every_weight_keep_runs_of_their_own(checkout: Path) -> None:
@@ -203,7 +203,7 @@ def test_an_ensemble_has_a_run_that_names_its_members(checkout: Path) -> None:
     tracking.log_evaluation(decision, metrics_of(checkout, decision), checkout / "results/both-subject")
     run = named("both - subject")
     assert {"row": "both", "members": "one, two", "identity": decision["identity"]}.items() <= run.data.tags.items()
-    assert run.data.metrics["test.auroc"] == metrics_of(checkout, decision)["test"]["auroc"]
+    assert run.data.metrics["test/auroc"] == metrics_of(checkout, decision)["test"]["auroc"]
 
 
 def test_a_run_of_tuned_values_names_their_study_and_carries_the_mark(checkout: Path) -> None:
@@ -218,7 +218,7 @@ def test_a_run_of_tuned_values_names_their_study_and_carries_the_mark(checkout: 
 
 def test_nulls_words_and_truth_values_are_no_metrics() -> None:
     content = {"test": {"auroc": 0.9, "n": 4, "indicative": True, "low": None, "reason": "few", "of": {"a": 1}}}
-    assert tracking.numbers(content) == {"test.auroc": 0.9, "test.n": 4.0, "test.of.a": 1.0}
+    assert tracking.numbers(content) == {"test/auroc": 0.9, "test/n": 4.0, "test/of/a": 1.0}
 
 
 def test_each_data_set_has_an_experiment_of_its_own(checkout: Path) -> None:
@@ -271,7 +271,7 @@ tracking.log_evaluation(decision, metrics, Path("results/a_row-subject"))
     shutil.copy(elsewhere / "models/a_row-subject/decision.json", elsewhere)
     assert in_another_process(code, elsewhere).wait() == 0
     (run,) = parents()
-    assert run.data.metrics["test.auroc"] == 0.25
+    assert run.data.metrics["test/auroc"] == 0.25
     assert not checkout.exists()  # nothing is written to where it was
     assert not mlflow_store.relocate(elsewhere / "mlruns/mlflow.db", elsewhere / "mlruns")
 
@@ -319,7 +319,7 @@ def test_the_environment_may_name_another_store(
 def test_a_server_of_ones_own_has_its_own_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@mlflow.example.org")
     with pytest.raises(RegistryError, match=r"open https://mlflow\.example\.org in a browser"):
-        tracking.ui_command(5000)
+        mlflow_pages.ui_command(5000)
 
 
 @pytest.fixture

@@ -43,6 +43,7 @@ def images(subjects: int = SUBJECTS) -> pd.DataFrame:
             "group": subject.astype(str),
             "sha256": [hashlib.sha256(name.encode()).hexdigest() for name in names],
             "cell_area": 2000 + 60 * label + generator.normal(0, 150, len(subject)),
+            "colour": list(generator.normal([80, 35, 90], 4, (len(subject), 3)).astype(np.float32)),
         }
     )
 
@@ -65,7 +66,16 @@ def predictions(skill: float, protocol: Protocol, seed: int, subjects: int = SUB
     """What models of this skill say: 0 is chance, 3 is nearly perfect."""
     table = splits((protocol,), subjects).merge(images(subjects), on="image_id")
     logit = skill * (table["label"] - 0.5) + np.random.default_rng(seed).normal(0, 1, len(table))
-    return table.assign(p_all=1 / (1 + np.exp(-logit))).drop(columns=["protocol", "cell_area", "file", "sha256"])
+    return table.assign(p_all=1 / (1 + np.exp(-logit))).drop(
+        columns=["protocol", "cell_area", "file", "sha256", "colour"]
+    )
+
+
+def training_images(protocol: Protocol, subjects: int = SUBJECTS) -> dict[str, str]:
+    """The folds that train on each image, by its hash, as decision.json has them."""
+    train = splits((protocol,), subjects).query("side == 'train'").merge(images(subjects), on="image_id")
+    folds: dict[str, str] = train.groupby("sha256")["fold"].agg(lambda numbers: " ".join(map(str, numbers))).to_dict()
+    return folds
 
 
 @cache
@@ -127,7 +137,7 @@ def write_row(
         **({"tuned": tuned} if tuned else {}),
         "identity": hashlib.sha256(f"{name} {protocol} {skill} {seed} {data_hash}".encode()).hexdigest(),
         **decided,
-        "training_images": dict.fromkeys(images(subjects)["sha256"], "0 1"),
+        "training_images": training_images(protocol, subjects),
         "training_subjects": sorted(images(subjects)["subject"].unique()),
     }
     write_json(models / "decision.json", decision)

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from leukoscope.errors import DataError, one_line, run_reporting_errors
+from leukoscope.errors import UserError, run_reporting_errors
+from leukoscope.serving.limits import Limits
 
 app = typer.Typer(
     help="Leukemia cell classifiers, from images to a promoted model, with honest numbers.",
@@ -21,6 +22,22 @@ app = typer.Typer(
 Version = Annotated[int | None, typer.Option(help="A registered version; the champion otherwise.")]
 
 
+def _rows(incomplete: str) -> list[str]:
+    """The rows of params.yaml, for the shell to complete; none outside of a checkout."""
+    from leukoscope.config import load_params
+
+    try:
+        return [row for row in load_params().models if row.startswith(incomplete)]
+    except UserError:
+        return []
+
+
+def _profiles(incomplete: str) -> list[str]:
+    from leukoscope.profile import profile_names
+
+    return [name for name in profile_names() if name.startswith(incomplete)]
+
+
 def _data_name() -> str:
     from leukoscope.config import load_params
 
@@ -29,34 +46,36 @@ def _data_name() -> str:
 
 @app.command()
 def predict(
-    paths: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
-    csv: Annotated[Path | None, typer.Option(help="Write the table here instead of printing it.")] = None,
+    paths: Annotated[list[Path], typer.Argument(help="Images, folders of images, zip or tar archives of them.")],
+    csv: Annotated[Path | None, typer.Option(help="Write a row an image here; - for stdout.")] = None,
+    jsonl: Annotated[Path | None, typer.Option(help="Write a line of JSON an image here; - for stdout.")] = None,
+    subjects: Annotated[Path | None, typer.Option(help="Write a CSV row a subject here; - for stdout.")] = None,
     version: Version = None,
+    scale: Annotated[
+        str,
+        typer.Option(
+            help="For other optics: what enlarges your pictures to the training pictures' scale, as a factor (1.5) or "
+            "as the micrometres per pixel of yours and of theirs (0.12/0.08). The model never rescales by itself: a "
+            "cell's size is a cue."
+        ),
+    ] = "1",
+    prevalence: Annotated[
+        float | None,
+        typer.Option(help="Also give p for this share of ALL (0 to 1) in place of the training data's. Calls stay."),
+    ] = None,
 ) -> None:
-    """Score images with the champion: p(ALL) and the call at its threshold.
+    """Score images of single cells on black with the champion: p(ALL), and the call at its threshold.
+
+    Near the threshold it says refer; a picture that is not one cell on black, or unlike the training cells in size or
+    colour, is flagged and not called. Every output says what the model was trained on.
 
     Example: leukoscope predict data/raw/images --csv scores.csv
     """
     from leukoscope import registry
-    from leukoscope.data.names import IMAGE_SUFFIXES
-    from leukoscope.predict import images_below, score, warning, write_csv
+    from leukoscope.prediction import command
 
-    files = images_below(paths)
-    if csv and csv.suffix.lower() in IMAGE_SUFFIXES:
-        raise DataError(f"--csv {csv} would put a table where a picture belongs: name a file that ends in .csv")
-    champion = registry.load_champion(_data_name(), version)
-    scores = score(files, champion)
-    for line in scores.unreadable:
-        typer.echo(f"not scored: {one_line(line)}", err=True)
-    if scores.table.empty:
-        raise DataError(f"none of the {len(files)} images could be read")
-    if csv:
-        write_csv(scores, csv)
-        calls = scores.table["call"].value_counts()
-        typer.echo(f"{csv}: {len(scores.table)} images, {calls.get('ALL', 0)} called ALL, {calls.get('hem', 0)} hem")
-    else:
-        typer.echo(scores.table.to_string(index=False, float_format=lambda p: f"{p:.6f}", na_rep=""))
-    typer.echo(warning(champion), err=True)
+    wanted = command.Wanted(csv=csv, jsonl=jsonl, subjects=subjects, scale=scale, prevalence=prevalence)
+    command.predict(paths, lambda: registry.load_champion(_data_name(), version), wanted)
 
 
 @app.command()
@@ -70,7 +89,7 @@ def explain(
 
     A map says where the numbers were read that p rests on, and not why, nor whether the call is right.
 
-    Example: leukoscope explain data/raw/images/C-NMC_Leukemia/validation_data --out explained
+    Example: leukoscope explain data/raw/images/C-NMC_Leukemia/validation_data
     """
     from leukoscope.explain import explain_command
 
@@ -120,6 +139,32 @@ def table(
 
 
 @app.command()
+def card(
+    version: Version = None,
+    facts: Annotated[Path | None, typer.Option(help="A version's model_card.json instead of the registry.")] = None,
+    into: Annotated[Path | None, typer.Option(help="Put it between the markers of this file.")] = None,
+) -> None:
+    """Print the champion's model card as Markdown: data, protocol, figures with intervals, limits.
+
+    Example: leukoscope card --into docs/model_card.md
+    """
+    from leukoscope.report.markdown import put_into
+    from leukoscope.report.model_card import BEGIN, END, model_card, read_facts
+
+    if facts:
+        text = model_card(read_facts(facts))
+    else:
+        from leukoscope import registry
+
+        text = model_card(registry.card_facts(_data_name(), version))
+    if into:
+        put_into(text, into, (BEGIN, END))
+        typer.echo(f"{into}: model card replaced")
+    else:
+        typer.echo(text, nl=False)
+
+
+@app.command()
 def champion() -> None:
     """Show the version that predict uses, and the one before it.
 
@@ -157,7 +202,9 @@ def rollback() -> None:
 
 @app.command()
 def profile(
-    name: Annotated[str, typer.Argument(help="demo, cnmc (for a GPU) or cnmc-frozen (for two cores).")],
+    name: Annotated[
+        str, typer.Argument(help="demo, cnmc (for a GPU) or cnmc-frozen (for two cores).", autocompletion=_profiles)
+    ],
 ) -> None:
     """Rewrite params.yaml for a kind of run and print the difference; `fetch:` and all comments stay.
 
@@ -168,11 +215,12 @@ def profile(
     from leukoscope.profile import apply_profile
 
     typer.echo(apply_profile(name) or f"params.yaml says what profile {name} does: nothing to change")
+    typer.echo("next: uv run leukoscope weights; uv run dvc repro", err=True)
 
 
 @app.command()
 def tune(
-    row: Annotated[str | None, typer.Argument(help="A row of models in params.yaml.")] = None,
+    row: Annotated[str | None, typer.Argument(help="A row of models in params.yaml.", autocompletion=_rows)] = None,
     trials: Annotated[int, typer.Option(min=1, help="The study's total: those that it has already count.")] = 50,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; as many as cores otherwise.")] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Write a convincing winner into params.yaml.")] = False,
@@ -221,6 +269,47 @@ def dashboard(
 
 
 @app.command()
+def serve(
+    version: Annotated[int | None, typer.Option(help="A registered version; otherwise whichever is champion.")] = None,
+    host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")] = 8000,
+    max_images: Annotated[int, typer.Option(min=1, help="Pictures of one request.")] = Limits.images,
+    max_image_mb: Annotated[float, typer.Option(min=0.001, help="MB of one picture's file.")] = Limits.image_mb,
+    max_upload_mb: Annotated[float, typer.Option(min=0.001, help="MB of one request.")] = Limits.upload_mb,
+    max_memory_mb: Annotated[
+        float, typer.Option(min=0.001, help="MB of all requests that run at once.")
+    ] = Limits.memory_mb,
+    stall_seconds: Annotated[
+        float, typer.Option(min=0.1, help="Seconds that a client may be silent.")
+    ] = Limits.stall_seconds,
+    upload_seconds: Annotated[
+        float, typer.Option(min=0.1, help="Seconds that an upload may take.")
+    ] = Limits.upload_seconds,
+    answer_seconds: Annotated[
+        float, typer.Option(min=0.1, help="Seconds that scoring a request may take.")
+    ] = Limits.answer_seconds,
+) -> None:
+    """Serve a page to drop cells on, and the same for programs: POST /predict, GET /model, GET /health.
+
+    It follows the champion while it runs, unless --version names one.
+
+    Example: leukoscope serve --port 8000
+    """
+    from leukoscope.serving.command import serve_command
+
+    limits = Limits(
+        images=max_images,
+        image_mb=max_image_mb,
+        upload_mb=max_upload_mb,
+        memory_mb=max_memory_mb,
+        stall_seconds=stall_seconds,
+        upload_seconds=upload_seconds,
+        answer_seconds=answer_seconds,
+    )
+    serve_command(_data_name(), version, host, port, limits, lambda line: typer.echo(line, err=True))
+
+
+@app.command()
 def weights() -> None:
     """List each backbone's ImageNet weights: whether they are here, their file, its place, and the rows that use them.
 
@@ -233,6 +322,26 @@ def weights() -> None:
 
 
 @app.command()
+def doctor() -> None:
+    """Look at Python, packages, GPU, disk, weights, data, tracking store and registry, and say how to mend each.
+
+    Exit code 0 when nothing is wrong (what is not made yet is no fault), else 2.
+
+    Example: leukoscope doctor
+    """
+    from leukoscope.doctor import examine, line
+
+    found = []
+    for name, finding in examine():
+        typer.echo(line(name, finding))
+        found.append((name, finding.mark))
+    if ill := [name for name, mark in found if mark == "WRONG"]:
+        raise UserError(f"{len(ill)} of {len(found)} are wrong: {', '.join(ill)}")
+    waiting = [name for name, mark in found if mark == "to do"]
+    typer.echo(f"nothing is wrong; to do: {', '.join(waiting)}" if waiting else "all is well")
+
+
+@app.command()
 def ui(
     port: Annotated[int, typer.Option(help="The port to listen on.")] = 5000,
 ) -> None:
@@ -240,10 +349,10 @@ def ui(
 
     Example: leukoscope ui --port 5001
     """
-    from leukoscope import tracking
+    from leukoscope import mlflow_pages
 
-    command = tracking.ui_command(port)
-    typer.echo(f"MLflow: http://127.0.0.1:{port} (Ctrl-C ends it)")
+    command = mlflow_pages.ui_command(port)
+    typer.echo(f"MLflow: {mlflow_pages.ui_page(port, _data_name())} (Ctrl-C ends it)")
     sys.stdout.flush()
     os.execvp(command[0], command)
 

@@ -123,11 +123,12 @@ def explain_command(
     Raises DataError where none of them can be read, RegistryError as `registry.load_explainer` does.
     """
     from leukoscope import registry
-    from leukoscope.predict import images_below
+    from leukoscope.prediction.sources import images_below
 
-    files = images_below(paths)
-    explained = registry.load_explainer(data_name, version)
-    explanation = explain(files, explained, out, sanity=sanity)
+    with images_below(paths) as found:
+        files = [one.path for one in found]
+        explained = registry.load_explainer(data_name, version)
+        explanation = explain(files, explained, out, sanity=sanity)
     for line in explanation.unreadable:
         say(f"not explained: {line}", err=True)
     if explanation.table.empty:

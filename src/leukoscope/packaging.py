@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import json
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,14 @@ from leukoscope.atomic import write_json
 from leukoscope.config import ModelSettings
 from leukoscope.data.synthetic import fixed_cells
 from leukoscope.errors import RegistryError
-from leukoscope.evaluation.caveats import not_real
-from leukoscope.evaluation.tuned_groups import mark
+from leukoscope.mlflow_pages import about_model
 from leukoscope.mlflow_store import default_store, unless_there
 from leukoscope.models.saved_folds import load_folds, read_decision
 from leukoscope.models.scoring import SCORING_FILE, export_scoring
+from leukoscope.prediction.training_cells import TRAINING_FILE, TrainingCells
 from leukoscope.ranking import DECISION_FILE, Candidate
 from leukoscope.registry import FILES, file_hashes, find_version, model_name
+from leukoscope.report.model_card import CARD, CARD_FACTS, card_facts, model_card
 from leukoscope.tracking import (
     COMMIT,
     DIGEST_LENGTH,
@@ -32,6 +34,7 @@ from leukoscope.tracking import (
     process_is_dead,
     run_of,
 )
+from leukoscope.version_page import combination, description
 
 if TYPE_CHECKING:
     import keras
@@ -44,18 +47,19 @@ TENSORFLOW_BUILDS = ("tensorflow", "tensorflow-cpu")
 HEADLINES = ("auroc", "auroc_low", "auroc_high", "sensitivity", "specificity")
 
 
-def log_version(data_name: str, candidate: Candidate) -> tuple[str, bool]:
+def log_version(data_name: str, candidate: Candidate, training: TrainingCells | None = None) -> tuple[str, bool]:
     """The number of the candidate's version, and whether it is new: what was logged before is used again.
 
-    A version is its decision.json: the same weights with another threshold make another version.
+    A version is its decision.json: the same weights with another threshold make another version. One that was logged
+    without its `training` cells, which are not known to it, is not used again where they are given.
     """
     client, experiment = open_experiment(data_name)
-    known = find_version(client, data_name, decision_hash(candidate.decision))
+    known = find_version(client, data_name, decision_hash(candidate.decision), [TRAINING_FILE] if training else [])
     if known:
         return known, False
     _close_models_of_dead_processes(client, experiment)
-    logged, files = _log_model(client, experiment, candidate, _model(candidate))
-    return _register(client, data_name, candidate, logged, files), True
+    logged, files = _log_model(client, experiment, candidate, _model(candidate), training)
+    return _register(client, data_name, candidate, logged, files, training), True
 
 
 def _model(candidate: Candidate) -> keras.Model:
@@ -96,25 +100,6 @@ def decision_hash(decision: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(decision, sort_keys=True).encode()).hexdigest()
 
 
-def combination(decision: dict[str, Any]) -> str:
-    """How the folds' models, and an ensemble's members, become one."""
-    folds, members = len(decision["folds"]), decision.get("members")
-    if members:
-        return f"mean of the rows {', '.join(members)}" + (f", each the mean of {folds} folds" if folds > 1 else "")
-    if folds == 1:
-        return "one model"
-    if decision["mode"] == "finetune":
-        return f"mean of {folds} finetuned models"
-    return f"mean of {folds} fold heads on {_backbones(decision['settings'])}"
-
-
-def _backbones(settings: dict[str, Any]) -> str:
-    beside = settings.get("beside")
-    if beside and beside["backbone"] == settings["backbone"] and beside.get("shrink", 1) > 1:
-        return "one backbone at two scales"
-    return "two backbones" if beside else "one backbone"
-
-
 def _close_models_of_dead_processes(client: MlflowClient, experiment: str) -> None:
     """Mark the models as failed that processes of this host were logging when they died."""
     for logged in client.search_logged_models([experiment], max_results=1000):
@@ -123,7 +108,11 @@ def _close_models_of_dead_processes(client: MlflowClient, experiment: str) -> No
 
 
 def _log_model(
-    client: MlflowClient, experiment: str, candidate: Candidate, model: keras.Model
+    client: MlflowClient,
+    experiment: str,
+    candidate: Candidate,
+    model: keras.Model,
+    training: TrainingCells | None,
 ) -> tuple[LoggedModel, dict[str, str]]:
     """Log the model with the run that trained it, and its figures on the ranking side with the model.
 
@@ -139,6 +128,9 @@ def _log_model(
     try:
         with tempfile.TemporaryDirectory() as folder:
             _save(Path(folder), candidate.decision, model, logged, run.info.run_id)
+            _write_card(Path(folder), candidate)
+            if training:
+                write_json(Path(folder) / TRAINING_FILE, asdict(training))
             files = file_hashes(Path(folder))
             client.log_model_artifacts(logged.model_id, folder)
         ready = True
@@ -154,7 +146,7 @@ def _log_model(
     now = logged.creation_timestamp
     figures = {**candidate.measured, **candidate.measured["at_threshold"]}
     metrics = [
-        Metric(f"registered.{candidate.side}.{headline}", figures[headline], now, 0, **of_model)
+        Metric(f"registered/{candidate.side}/{headline}", figures[headline], now, 0, **of_model)
         for headline in HEADLINES
         if figures[headline] is not None
     ]
@@ -184,6 +176,13 @@ def _save(folder: Path, decision: dict[str, Any], model: keras.Model, logged: Lo
     export_scoring(model, decision["settings"]["frame"], folder / SCORING_FILE)
 
 
+def _write_card(folder: Path, candidate: Candidate) -> None:
+    """Beside the model what is to be said of it, as a page and as the facts that the page is made of."""
+    facts = card_facts(candidate, combination(candidate.decision), _requirements())
+    write_json(folder / CARD_FACTS, facts)
+    (folder / CARD).write_text(model_card(facts), encoding="utf-8")
+
+
 def _signature() -> ModelSignature:
     """Raw pictures, uint8 [n, height, width, 3] of any size, to p(ALL), float32 [n, 1]."""
     from mlflow.models import ModelSignature
@@ -208,19 +207,24 @@ def _installed(package: str) -> bool:
 
 
 def _register(
-    client: MlflowClient, data_name: str, candidate: Candidate, logged: LoggedModel, files: dict[str, str]
+    client: MlflowClient,
+    data_name: str,
+    candidate: Candidate,
+    logged: LoggedModel,
+    files: dict[str, str],
+    training: TrainingCells | None,
 ) -> str:
     name = model_name(data_name)
     if not client.search_registered_models(f"name = '{name}'"):
         with unless_there():
-            client.create_registered_model(name)
+            client.create_registered_model(name, description=about_model(data_name))
     with default_store():  # where MLflow looks up the logged model, whichever client asks
         version = client.create_model_version(
             name,
             f"models:/{logged.model_id}",
             logged.source_run_id,
             {**version_tags(candidate), FILES: json.dumps(files)},
-            description=description(candidate),
+            description=description(candidate, training),
             model_id=logged.model_id,
         ).version
     listed = json.dumps([{"name": name, "version": version}])
@@ -244,40 +248,3 @@ def version_tags(candidate: Candidate) -> dict[str, str]:
         COMMIT: git_commit(),
     }
     return {**about_tags(decision), **{name: str(value) for name, value in known.items() if value is not None}}
-
-
-def description(candidate: Candidate) -> str:
-    """The version's page in the registry, as Markdown."""
-    decision, measured = candidate.decision, candidate.measured
-    data, point = decision["data"], decision["pooled"]
-    level = f"{100 * measured['interval_level']:g} % interval"
-    warnings = [
-        *([f"**{unreal}: not for real cells**"] if (unreal := not_real(decision)) else []),
-        *([f"**{marked}: its figures are too good**"] if (marked := mark(decision)) else []),
-    ]
-    paragraphs = [f"**{candidate.row}**, {combination(decision)}, under protocol `{decision['protocol']}`", *warnings]
-    lines = [
-        f"- data: {data['name']} ({data['kind']} images), {measured['n']} images of {measured['n_subjects']} subjects",
-        f"- {candidate.side} AUROC {_with_interval(measured, 'auroc')} ({level} over resampled groups)",
-        f"- sensitivity {_with_interval(measured['at_threshold'], 'sensitivity')} and specificity "
-        f"{_with_interval(measured['at_threshold'], 'specificity')} at each fold's own threshold",
-        f"- ALL is called where p > {point['threshold']:.4f}; refer band {_band(point)}",
-        "- input: raw RGB pictures, uint8 [n, height, width, 3], native optics; output: p(ALL) [n, 1]",
-        "",
-        "The figures are those of the folds' models on cells that each had not seen; what is served is their mean. "
-        "Research use only; not a diagnostic device.",
-    ]
-    return "\n\n".join([*paragraphs, "\n".join(lines)])
-
-
-def _with_interval(measured: dict[str, Any], name: str) -> str:
-    value, low, high = (measured[key] for key in (name, f"{name}_low", f"{name}_high"))
-    if value is None:
-        return "undefined"
-    return f"{value:.3f}" + (f" [{low:.3f}, {high:.3f}]" if low is not None else " (no interval)")
-
-
-def _band(point: dict[str, Any]) -> str:
-    if point["refer_low"] is None:
-        return f"undefined ({point['refer_reason']})"
-    return f"{point['refer_low']:.4f} to {point['refer_high']:.4f}"

@@ -16,6 +16,8 @@ from leukoscope.evaluation.baseline import baseline_area
 from leukoscope.evaluation.tuned_groups import TESTED, mark, tunings
 from leukoscope.mlflow_store import answering, locked
 from leukoscope.packaging import log_version
+from leukoscope.prediction.training_cells import TrainingCells
+from leukoscope.prediction.training_range import training_cells
 from leukoscope.ranking import Candidate, rank
 
 
@@ -30,8 +32,9 @@ def register(
 
     `images` has image_id, file, label, subject, group, sha256 and cell_area (pixels) of images.parquet.
     `ranking` has every row, best first, with the checks that it failed; `gate` is that of the winner, or of the first
-    row where none wins. Inside `dvc exp run` the winner becomes @candidate and nothing is promoted. Raises ConfigError
-    where params.yaml does not make the protocol that it ranks within, RegistryError where rows cannot be compared.
+    row where none wins. `training_range` says what the winner's version flags, and how often on unseen subjects. Inside
+    `dvc exp run` the winner becomes @candidate and nothing is promoted. Raises ConfigError where params.yaml does not
+    make the protocol that it ranks within, RegistryError where rows cannot be compared.
     """
     protocol, data_name = params.register_.protocol, params.fetch.name
     if protocol not in params.protocols:
@@ -52,8 +55,10 @@ def register(
     passing = [index for index, verdicts in enumerate(gates) if all(verdict.passed for verdict in verdicts)]
     chosen = passing[0] if passing else 0
     winner = candidates[chosen] if passing else None
+    training = None
     if winner:
-        versus, promoted, reason = _promote(data_name, winner, images, params.evaluate)
+        training = training_cells(winner, images, splits[splits["protocol"] == protocol], params.evaluate)
+        versus, promoted, reason = _promote(data_name, winner, training, images, params.evaluate)
         gates[chosen].append(versus)
     else:
         promoted, reason = False, f"no row passes the gate: {_first_refusal(gates[0])}"
@@ -64,6 +69,7 @@ def register(
         "ranking": [_ranked(candidate, verdicts) for candidate, verdicts in zip(candidates, gates, strict=True)],
         "gate": [asdict(verdict) for verdict in gates[chosen]],
         "winner": _named(winner) if winner else None,
+        "training_range": {"range": training.range, "unseen": training.unseen} if training else None,
         "promoted": promoted,
         "reason": reason,
     }
@@ -178,11 +184,11 @@ def _beyond_members(candidate: Candidate) -> Verdict:
 
 
 def _promote(
-    data_name: str, winner: Candidate, images: pd.DataFrame, settings: config.Evaluate
+    data_name: str, winner: Candidate, training: TrainingCells, images: pd.DataFrame, settings: config.Evaluate
 ) -> tuple[Verdict, bool, str]:
     """Log the winner's version and, where it may be, make it champion. Prints what became of it, with its number."""
     with answering(), locked("registry"):
-        version, new = log_version(data_name, winner)
+        version, new = log_version(data_name, winner, training)
         # Asked for only now: a server has no lock, and packaging takes long enough for another process to promote.
         verdict = beats_champion(winner, registry.champion_or_none(data_name), images, settings)
         print(f"{winner.row}: version {version} of {registry.model_name(data_name)}{'' if new else ', known already'}")

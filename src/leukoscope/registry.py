@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from leukoscope import workplace
 from leukoscope.errors import RegistryError
 from leukoscope.mlflow_store import answering, open_store, shown_uri, tracking_uri
 from leukoscope.ranking import DECISION_FILE
+from leukoscope.report.model_card import CARD_FACTS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from leukoscope.explain import Explained
     from leukoscope.models.scoring import Scorer
-    from leukoscope.predict import Champion
+    from leukoscope.prediction.champion import Champion
 
 CHAMPION, PREVIOUS, CANDIDATE = "champion", "previous", "candidate"
 PASSED = "gate"  # a version's tag: the pipeline's own gate has let it pass, and no person has chosen since
@@ -74,9 +75,14 @@ def _versions(client: MlflowClient, data_name: str) -> list[ModelVersion]:
     return list(client.search_model_versions(f"name = '{model_name(data_name)}'", max_results=10_000))
 
 
-def find_version(client: MlflowClient, data_name: str, decision_hash: str) -> str | None:
-    """The newest version that was logged from this very decision.json and still has its files."""
+def find_version(
+    client: MlflowClient, data_name: str, decision_hash: str, with_files: Sequence[str] = ()
+) -> str | None:
+    """The newest version that was logged from this very decision.json, `with_files`, and still has its files."""
     for known in sorted(_versions(client, data_name), key=lambda known: -int(known.version)):
+        has = json.loads(known.tags.get(FILES, "{}"))
+        if not has.keys() >= set(with_files):
+            continue
         if known.tags.get("decision") == decision_hash and not _files_are_gone(
             client.get_model_version_download_uri(known.name, known.version)
         ):
@@ -229,15 +235,23 @@ def _forget_the_gate(client: MlflowClient, data_name: str) -> None:
 
 
 def set_champion(data_name: str, version: str) -> str:
-    """Give @champion to a version and @previous to the one that had it. Returns a line that says so."""
+    """Give @champion to a version and @previous to the one that had it. Returns a line that says so.
+
+    The same decision.json registered again, with what it lacked, leaves @previous where it is: a rollback goes to
+    another model.
+    """
     client, name = open_store(), model_name(data_name)
     before = _registered(client, data_name).get(CHAMPION)
     if before == version:
         return f"version {version} of {name} is champion already"
-    if before:
+    if before and not _one_decision(client, data_name, before, version):
         client.set_registered_model_alias(name, PREVIOUS, before)
     client.set_registered_model_alias(name, CHAMPION, version)
     return f"version {version} of {name} is champion" + (f"; version {before} was before it" if before else "")
+
+
+def _one_decision(client: MlflowClient, data_name: str, *versions: str) -> bool:
+    return len({_version(client, data_name, version).tags["decision"] for version in versions}) == 1
 
 
 def set_candidate(data_name: str, version: str) -> str:
@@ -264,10 +278,11 @@ def load_champion(data_name: str, version: int | str | None = None) -> Champion:
 
     Raises RegistryError where it is not registered or its files are gone.
     """
-    from leukoscope.predict import Champion
+    from leukoscope.prediction.champion import Champion
+    from leukoscope.prediction.training_cells import read_training_cells
 
     folder, decision, number = _fetched(data_name, version)
-    return Champion(_scorer(folder, decision), decision, number)
+    return Champion(_scorer(folder, decision), decision, number, read_training_cells(folder))
 
 
 @answering()
@@ -285,18 +300,38 @@ def load_explainer(data_name: str, version: int | str | None = None) -> Explaine
     return Explained(Explainer(load_saved(folder / MODEL_FILE)), decision, number)
 
 
+@answering()
+def card_facts(data_name: str, version: int | str | None = None) -> dict[str, Any]:
+    """What the model card of the champion, or of the version that is named, is made of.
+
+    Raises RegistryError as `load_champion` does, and for a version that holds no card.
+    """
+    folder, _, number = _fetched(data_name, version)
+    path = folder / CARD_FACTS
+    if not path.exists():
+        raise RegistryError(f"version {number} was registered before versions had cards: one registered now has one")
+    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return facts
+
+
 def _fetched(data_name: str, version: int | str | None) -> tuple[Path, dict[str, Any], str]:
     """The champion's files, or those of the version that is named, on this machine, with its decision and number."""
+    chosen = champion(data_name) if version is None else _version(open_store(), data_name, str(version))
+    folder = whole_files(chosen)
+    return folder, json.loads((folder / DECISION_FILE).read_text()), chosen.version
+
+
+def whole_files(chosen: ChampionVersion) -> Path:
+    """The folder of a version's files. Raises RegistryError where they are gone or not those that were registered."""
     import mlflow.artifacts
 
-    chosen = champion(data_name) if version is None else _version(open_store(), data_name, str(version))
     if _files_are_gone(chosen.source):
         raise RegistryError(
             f"the files of version {chosen.version} are gone from {chosen.source}: run {REGISTER_AGAIN}"
         )
     folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=chosen.source, tracking_uri=tracking_uri()))
     _refuse_changed_files(chosen, folder)
-    return folder, json.loads((folder / DECISION_FILE).read_text()), chosen.version
+    return folder
 
 
 def _scorer(folder: Path, decision: dict[str, Any]) -> Scorer:

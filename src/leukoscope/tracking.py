@@ -21,17 +21,14 @@ from typing import TYPE_CHECKING, Any
 from leukoscope import config
 from leukoscope.atomic import is_alive, started
 from leukoscope.config import LEAKY_PROTOCOLS
-from leukoscope.errors import RegistryError, disk_is_full
+from leukoscope.errors import disk_is_full
 from leukoscope.evaluation.tuned_groups import mark, tunings
+from leukoscope.mlflow_pages import NOTE, dress, in_a_sentence
 from leukoscope.mlflow_store import (
-    ARTIFACTS,
     answering,
     experiment_of,
-    local_root,
     locked,
     open_store,
-    shown_uri,
-    tracking_uri,
     unanswered,
 )
 
@@ -198,15 +195,17 @@ def open_experiment(data_name: str) -> tuple[MlflowClient, str]:
     """The store and the data set's experiment in it, with no run left open by a process of this host that died."""
     client = open_store()
     experiment = experiment_of(client, data_name)
+    dress(client, experiment)
     close_runs_of_dead_processes(client, experiment)
     return client, experiment
 
 
-def flattened(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested dicts as one, with dots between the names."""
+def flattened(content: Mapping[str, Any], prefix: str = "", between: str = ".") -> dict[str, Any]:
+    """Nested dicts as one, with dots, or what else is `between`, in their names."""
     flat: dict[str, Any] = {}
     for name, value in content.items():
-        flat |= flattened(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+        inner = isinstance(value, Mapping)
+        flat |= flattened(value, f"{prefix}{name}{between}", between) if inner else {prefix + name: value}
     return flat
 
 
@@ -281,11 +280,12 @@ def log_evaluation(decision: Mapping[str, Any], metrics: Mapping[str, Any], fold
     client, experiment = open_experiment(decision["data"]["name"])
     run = run_of(client, experiment, decision, _epochs(folder / HISTORY_FILE))
     now = _now()
+    said = {**about_tags(decision), "evaluated": "true", NOTE: in_a_sentence(decision, metrics)}
     changed = {name: value for name, value in numbers(metrics).items() if run.data.metrics.get(name) != value}
     client.log_batch(
         run.info.run_id,
         metrics=[Metric(name, value, now, 0) for name, value in changed.items()],
-        tags=[RunTag(name, words) for name, words in {**about_tags(decision), "evaluated": "true"}.items()],
+        tags=[RunTag(name, words) for name, words in said.items()],
     )
     for pattern in MIRRORED:
         for file in sorted(folder.glob(pattern)):
@@ -302,22 +302,9 @@ def _epochs(history: Path) -> Iterator[dict[str, float]]:
 
 
 def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of metrics.json by dotted name, such as test.auroc; nulls, words and truth values are left out."""
-    flat = flattened(metrics)
-    return {name: float(v) for name, v in flat.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+    """The numbers of metrics.json by name, such as test/auroc; nulls, words and truth values are left out.
 
-
-def ui_command(port: int) -> list[str]:
-    """The command that serves MLflow's pages on 127.0.0.1, after the store was opened (and relocated if need be).
-
-    Raises RegistryError where the store is a server, which has pages of its own.
+    MLflow's pages put metrics of one beginning, up to the last slash, into one section of charts.
     """
-    uri = tracking_uri()
-    if uri.startswith(("http://", "https://")):
-        raise RegistryError(f"MLFLOW_TRACKING_URI names a server: open {shown_uri(uri)} in a browser")
-    open_store()
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
-    root = local_root(uri)
-    if root:
-        command += ["--default-artifact-root", str(root / ARTIFACTS)]
-    return [*command, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    flat = flattened(metrics, between="/")
+    return {name: float(v) for name, v in flat.items() if isinstance(v, int | float) and not isinstance(v, bool)}

@@ -120,7 +120,7 @@ def test_a_truncated_archive_is_one_clear_error(tmp_path: Path, kind: str, share
     path = pack(tmp_path / f"a.{kind}", {name: os.urandom(20_000) for name in CONTENT})
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
-    message = r"^a is not a whole zip or tar archive \(.*\); fetch it again, or mend fetch\.path$"
+    message = r"^a is not a whole zip or tar archive \(.*\); fetch it again, or name another$"
     with pytest.raises(DataError, match=message):
         unpack(path, tmp_path / "out", "a")
 
@@ -204,7 +204,7 @@ def test_an_encrypted_zip_says_what_to_do(tmp_path: Path) -> None:
     for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         content[content.index(signature) + flags] |= 1
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"a is encrypted: unpack it by hand and set fetch\.source: folder"):
+    with pytest.raises(DataError, match=r"a is encrypted: unpack it by hand and name the folder"):
         unpack(path, tmp_path / "out", "a")
 
 

@@ -150,8 +150,15 @@ print(log_version("tiny", rank(Path("results"), Path("models"), ["{name}"], "sub
 
 def compare_with_evaluation(finished: Checkout, row: str, csv: Path) -> None:
     scores = pd.read_csv(csv)
-    assert list(scores.columns) == ["file", "subject", "p_all", "call", "version"]
-    images = pd.read_parquet(finished.folder / "data/images.parquet", columns=["image_id", "file"])
+    assert list(scores.columns)[:6] == ["file", "subject", "p_all", "call", "flags", "version"]
+    images = pd.read_parquet(finished.folder / "data/images.parquet", columns=["image_id", "file", "set"])
+    assert len(scores) == len(images)
+    seen = dict(zip(scores["file"].str.removeprefix("data/raw/images/"), scores["seen"], strict=True))
+    assert {(one, seen[file]) for one, file in zip(images["set"], images["file"], strict=True)} == {
+        ("train", "file"),
+        ("prelim", "no"),
+        ("final", "no"),
+    }
     predictions = pd.read_parquet(finished.folder / f"results/{row}-subject/predictions.parquet")
     mean_over_folds = predictions.groupby("image_id")["p_all"].mean()
     scored = scores.assign(file=scores["file"].str.removeprefix("data/raw/images/")).set_index("file")["p_all"]
@@ -163,7 +170,7 @@ def test_predict_names_a_broken_image_and_scores_the_rest(finished: Checkout, tm
     first = next((finished.folder / "data/raw/images").rglob("UID_*.png"))
     shutil.copy(first, tmp_path / "good.png")
     (tmp_path / "broken.png").write_bytes(first.read_bytes()[:500])
-    ran = finished.leukoscope("predict", str(tmp_path), "--csv", str(tmp_path / "scores.csv"))
+    ran = finished.leukoscope("predict", str(tmp_path), "--csv", str(tmp_path / "scores.csv"), "--prevalence", "0.1")
     assert "not scored: " in ran.stderr
     assert "broken.png" in ran.stderr
     assert "synthetic cells, untrained backbone: not for real cells" in ran.stderr

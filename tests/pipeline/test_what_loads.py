@@ -30,11 +30,14 @@ STAGES = {
 COMMANDS: dict[str, set[str]] = {
     "--help": set(),
     "audit": set(),
+    "card": {"mlflow"},
+    "doctor": {"mlflow"},
     "champion": {"mlflow"},
     "explain data/raw/images/C-NMC_Leukemia/testing_data": {"mlflow"} | KERAS,
     "explain --help": set(),
     "predict data/raw/images": {"mlflow", "openvino"},
     "profile demo": set(),
+    "serve --help": set(),
     "summary": {"mlflow"},
     "table": set(),
     "tune --help": set(),
@@ -78,6 +81,14 @@ def test_an_embed_that_remembers_every_vector_loads_nothing(finished: Checkout, 
     run_noted(finished, log, "python", "stages/embed.py", "modified_mobilenet")
     ((_, packages),) = loaded(log)
     assert packages == set()
+
+
+def test_a_notebook_scores_without_tensorflow(finished: Checkout, tmp_path: Path) -> None:
+    log = tmp_path / "loaded.jsonl"
+    code = "from leukoscope import load_champion; print(load_champion().predict('data/raw/images'))"
+    run_noted(finished, log, "python", "-c", code)
+    ((_, packages),) = loaded(log)
+    assert packages == {"mlflow", "openvino"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

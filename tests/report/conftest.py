@@ -216,6 +216,10 @@ REGISTERED = {
         {"name": "sensitivity", "passed": False, "value": 0.21, "bound": 0.3, "verdict": REFUSAL},
     ],
     "winner": {"row": "proposed_efficientnetb3", "protocol": "subject", "identity": "p"},
+    "training_range": {
+        "range": {"area": [16_800, 49_300], "red": [52, 93], "green": [21, 46], "blue": [64, 99]},
+        "unseen": {"rate": 0.016, "rate_low": 0.004, "rate_high": 0.031, "n_subjects": 28},
+    },
     "promoted": False,
     "reason": "the champion is better",
 }

@@ -27,6 +27,7 @@ _BUFFER = 1 << 20
 _MEGABYTE, _GIGABYTE = 10**6, 10**9
 _MOST_GROWTH = 100  # times an archive's own size: pictures of cells unpack to 10 times theirs, a bomb to 1,000
 _HARMLESS = 100 * _MEGABYTE  # unpacked, however small the archive
+_BY_HAND = "unpack it by hand and name the folder (in params.yaml with fetch.source: folder)"
 _DAMAGE = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -71,7 +72,7 @@ def _inside(named: str | None, folder: Path) -> str:
 
 def _damaged(shown: str, error: Exception | str) -> str:
     reason = "unknown format" if "could not be opened" in str(error) else error  # tarfile lists all it tried
-    return f"{shown} is not a whole zip or tar archive ({reason}); fetch it again, or mend fetch.path"
+    return f"{shown} is not a whole zip or tar archive ({reason}); fetch it again, or name another"
 
 
 def _unpack_zip(stream: IO[bytes], folder: Path, shown: str) -> None:
@@ -79,7 +80,7 @@ def _unpack_zip(stream: IO[bytes], folder: Path, shown: str) -> None:
         named = [(info, _wanted(info.filename, shown)) for info in zipped.infolist()]
         members = [(info, path) for info, path in named if path and _is_plain(info)]
         if any(info.flag_bits & 0x1 for info, _ in members):
-            raise DataError(f"{shown} is encrypted: unpack it by hand and set fetch.source: folder")
+            raise DataError(f"{shown} is encrypted: {_BY_HAND}")
         needed = sum(info.file_size for info, _ in members)
         _check_space(needed, folder, shown)
         _check_growth(needed, os.fstat(stream.fileno()).st_size, shown)
@@ -149,7 +150,7 @@ def _check_growth(unpacked: int, packed: int, shown: str) -> None:
     if unpacked > max(_HARMLESS, _MOST_GROWTH * packed):
         raise DataError(
             f"{shown} would unpack to more than {_MOST_GROWTH} times its own size ({unpacked / _GIGABYTE:.1f} GB), "
-            f"which pictures do not: if you trust it, unpack it by hand and set fetch.source: folder"
+            f"which pictures do not: if you trust it, {_BY_HAND}"
         )
 
 

@@ -18,6 +18,7 @@ from leukoscope.arrays import new_array
 from leukoscope.atomic import new_folder
 from leukoscope.data.reading import read_rgb
 from leukoscope.errors import DataError
+from leukoscope.progress import progress
 
 Pack = tuple[int, int]  # frame, size
 
@@ -64,9 +65,9 @@ def pack_images(images: pd.DataFrame, raw: Path, packs: Sequence[Pack], folder: 
             for (frame, size), array in arrays.items():
                 array[position] = frame_and_resize(picture, frame, size)
 
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor() as pool, progress("packing", len(images), "images") as advance:
             for _ in pool.map(pack_one, range(len(images)), images["file"]):
-                pass
+                advance(1)
         for array in arrays.values():
             array.flush()
         images[["image_id", "sha256"]].to_csv(part / "index.csv", index=False)

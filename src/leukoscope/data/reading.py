@@ -58,9 +58,9 @@ def read_bytes(file: Path) -> bytes:
     raise DataError(f"{file}: more than {MAX_BYTES // 1_000_000} MB, which no picture of a cell needs")
 
 
-def decode(data: bytes) -> np.ndarray:
+def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode a picture's bytes to uint8 [height, width, 3] RGB. Raises ValueError with the bare reason."""
-    _check_header(data)
+    _check_header(data, max_pixels)
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except (cv2.error, MemoryError):
@@ -70,13 +70,13 @@ def decode(data: bytes) -> np.ndarray:
     return _rgb(_eight_bits(pixels))
 
 
-def _check_header(data: bytes) -> None:
+def _check_header(data: bytes, max_pixels: int) -> None:
     """Refuse what must not reach the decoder."""
     if not data:
         raise ValueError("empty file")
     width, height, mode = _bmp_header(data) or _header(data)
-    if width * height > MAX_PIXELS:
-        raise ValueError(f"claims {width}x{height} pixels, more than {MAX_PIXELS // 1_000_000} megapixels")
+    if width * height > max_pixels:
+        raise ValueError(f"claims {width}x{height} pixels, more than {max_pixels / 1_000_000:g} megapixels")
     if mode in _COLOUR_MODES_REFUSED:
         raise ValueError(f"has {mode} colours, where RGB is needed")
 

@@ -15,6 +15,7 @@ from leukoscope.models.features import NO_BACKBONE, Part, parts_of_columns
 from leukoscope.models.inputs import RowInputs
 from leukoscope.models.saved_folds import fold_numbers, fold_sigmoids
 from leukoscope.models.training import TrainingData, predict
+from leukoscope.progress import Work, progress
 
 REPEATS = 4
 DIMENSIONS = ("backbone", "tap", "colours", "statistic")  # of a Part, along which the columns are divided
@@ -61,7 +62,10 @@ def exchanged_predictions(trained: Path, inputs: RowInputs, seed: int) -> list[E
     if not divided:
         return []
     divided = [Share("", "", np.zeros_like(divided[0].columns)), *divided]  # nothing exchanged comes first
-    said = [_of_fold(trained, inputs, divided, fold, seed) for fold in fold_numbers(trained)]
+    folds = fold_numbers(trained)
+    tested = inputs.split[inputs.split["fold"].isin(folds) & (inputs.split["side"] == "test")]
+    with progress("importance", len(tested), "images") as work:
+        said = [_of_fold(trained, inputs, divided, fold, seed, work) for fold in folds]
     as_is, *of_shares = (np.concatenate([of[at] for of in said], axis=1) for at in range(len(divided)))
     return [
         Exchanged(share.dimension, share.name, int(share.columns.sum()), p_all, as_is[0])
@@ -69,7 +73,9 @@ def exchanged_predictions(trained: Path, inputs: RowInputs, seed: int) -> list[E
     ]
 
 
-def _of_fold(trained: Path, inputs: RowInputs, divided: Sequence[Share], fold: int, seed: int) -> np.ndarray:
+def _of_fold(
+    trained: Path, inputs: RowInputs, divided: Sequence[Share], fold: int, seed: int, work: Work
+) -> np.ndarray:
     """p(ALL) [shares, repeats, tested] of one fold, its test images by image_id."""
     data, sides = inputs.data, inputs.split[inputs.split["fold"] == fold]
     tested, val = (data.positions(sides, side) for side in ("test", "val"))
@@ -82,6 +88,7 @@ def _of_fold(trained: Path, inputs: RowInputs, divided: Sequence[Share], fold: i
     for start in range(0, len(tested), CELLS_AT_ONCE):
         at = slice(start, start + CELLS_AT_ONCE)
         p_all[:, :, at] = list(_of_cells(sigmoids, inputs, divided, tested[at], others[:, at]))
+        work(len(tested[at]))
     return p_all
 
 

@@ -29,25 +29,35 @@ class History:
     """A fold's epochs as dicts of HISTORY_COLUMNS; `on_epoch` is told of each as it ends.
 
     Epochs count from 1. `all_layers` is 1 where the whole model trains and 0 where its head does. Those of an earlier
-    try that was killed are told to `past`.
+    try that was killed are told to `past`. `done` is told how much of an epoch was done since, for who waits.
     """
 
     fold: int
     on_epoch: EpochEnd
     past: EpochEnd
+    done: Callable[[float], None] = lambda share: None
     epochs: list[dict[str, float]] = field(default_factory=list)
+    _share: float = 0.0  # of the epoch in progress
 
     def add(self, measured: dict[str, float], *, all_layers: bool) -> None:
         """Take an epoch that ended."""
         self.epochs.append(
             {"fold": self.fold, "epoch": len(self.epochs) + 1, "all_layers": int(all_layers), **measured}
         )
+        self.part(1)
+        self._share = 0.0
         self.on_epoch(self.epochs[-1])
+
+    def part(self, share: float) -> None:
+        """Take the share 0..1 of an epoch that is done by now."""
+        self.done(share - self._share)
+        self._share = share
 
     def go_on_from(self, epochs: list[dict[str, float]]) -> None:
         """Take the epochs of an earlier try."""
         for epoch in epochs:
             self.epochs.append(epoch)
+            self.done(1)
             self.past(epoch)
 
 
@@ -98,7 +108,13 @@ def _reporting(history: History, all_layers: bool) -> keras.callbacks.Callback:
         measured = {name: float(logs[name]) for name in HISTORY_COLUMNS if name in logs}
         history.add({**measured, "learning_rate": rate}, all_layers=all_layers)
 
-    reporter = keras.callbacks.LambdaCallback(on_epoch_end=epoch_ended)
+    def batch_ended(batch: int, logs: dict[str, Any]) -> None:
+        if steps := reporter.params.get("steps"):
+            history.part((batch + 1) / steps)
+
+    # A head's epoch is short, and its steps are so many at once that telling of each would slow them down.
+    of_batches = {"on_train_batch_end": batch_ended} if all_layers else {}
+    reporter = keras.callbacks.LambdaCallback(on_epoch_end=epoch_ended, **of_batches)
     return reporter
 
 

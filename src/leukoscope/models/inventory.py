@@ -37,6 +37,23 @@ def weights_text(params: Params) -> str:
     )
 
 
+def starts(params: Params) -> dict[str, Path | None]:
+    """The weights file that each row's backbones start from, by words such as 'mobilenetv2 at 224'.
+
+    None stands for ImageNet's where they are not on this machine; a file that params.yaml names may not be there
+    either. Untrained starts have no file and are left out.
+    """
+    found: dict[str, Path | None] = {}
+    for row in params.rows().values():
+        for branch in row.branches:
+            words = f"{branch.backbone} at {row.size}"
+            if branch.weights == "imagenet":
+                found[words] = backbone(branch.backbone).imagenet.found(row.size)
+            elif branch.weights != "none":
+                found[f"{words} from {branch.weights}"] = Path(branch.weights)
+    return found
+
+
 def _file_line(name: str, size: int) -> list[str]:
     weights = BACKBONES[name].imagenet
     place, found = weights.place(size), weights.found(size)

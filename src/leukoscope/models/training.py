@@ -22,6 +22,7 @@ from leukoscope.models.fitting import EpochEnd, HeadFitter, History, Vectors
 from leukoscope.models.heads import build_head
 from leukoscope.models.mapped import gathered
 from leukoscope.models.views import turned, turns_of
+from leukoscope.progress import progress
 
 if TYPE_CHECKING:
     import keras
@@ -97,15 +98,25 @@ class Training:
         load_keras()
         import keras
 
-        for _, sides in self.split.groupby("fold"):
-            fold = int(sides["fold"].iloc[0])
-            keras.utils.set_random_seed(self.seed(fold))
-            history = History(fold, on_epoch, past)
-            model = self._trained(sides, f"fold_{fold}", history)
-            if self.with_val and self.row.trains_on_val:
-                yield TrainedFold(fold, self._with_val(sides, f"fold_{fold}"), history.epochs, before_val=model)
-            else:
-                yield TrainedFold(fold, model, history.epochs)
+        folds = [sides for _, sides in self.split.groupby("fold")]
+        most = self._most_epochs()
+        with progress("training", len(folds) * most, "epochs") as work:
+            for sides in folds:
+                fold = int(sides["fold"].iloc[0])
+                keras.utils.set_random_seed(self.seed(fold))
+                history = History(fold, on_epoch, past, work)
+                model = self._trained(sides, f"fold_{fold}", history)
+                work.spare(most - len(history.epochs))
+                if self.with_val and self.row.trains_on_val:
+                    yield TrainedFold(fold, self._with_val(sides, f"fold_{fold}"), history.epochs, before_val=model)
+                else:
+                    yield TrainedFold(fold, model, history.epochs)
+
+    def _most_epochs(self) -> int:
+        """As many epochs as a fold may take: a kernel head takes one, and finetuning trains the head first."""
+        if self.row.head == "kernel":
+            return 1
+        return self.settings.epochs + (self.settings.head_epochs if self.row.mode == "finetune" else 0)
 
     def seed(self, fold: int) -> int:
         """The fold's number is part of its seed, so folds may be trained in any order or alone."""

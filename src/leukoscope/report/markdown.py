@@ -105,12 +105,13 @@ def markdown_table(path: Path) -> str:
     return "\n".join(["\n>\n".join(lines), "", *(f"| {' | '.join(cells)} |" for cells in table)]).lstrip() + "\n"
 
 
-def put_into(text: str, target: Path) -> None:
+def put_into(text: str, target: Path, markers: tuple[str, str] = (BEGIN, END)) -> None:
     """Replace what stands between the markers of the file `target`. Raises DataError where it has none."""
+    first, last = markers
     content = target.read_text(encoding="utf-8") if target.exists() else ""
-    before, begin, rest = content.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = content.partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
-        raise DataError(f"{target} has no place for the table: put the lines {BEGIN} and {END} where it belongs")
+        raise DataError(f"{target} has no place for it: put the lines {first} and {last} where it belongs")
     with new_file(target) as part:
-        part.write_text(f"{before}{BEGIN}\n{text}{END}{after}", encoding="utf-8")
+        part.write_text(f"{before}{first}\n{text}{last}{after}", encoding="utf-8")

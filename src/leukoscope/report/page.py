@@ -15,6 +15,7 @@ from leukoscope.evaluation.caveats import not_real
 from leukoscope.evaluation.metrics import CLASSES
 from leukoscope.evaluation.protocols import PROTOCOLS
 from leukoscope.evaluation.results import FEW_EFFECTIVE_GROUPS
+from leukoscope.prediction.training_cells import flagged_in_words
 from leukoscope.report import data_facts, earlier_work, metric_tables, paper_tables, wording
 from leukoscope.report.cautions import RESEARCH_ONLY, cautions
 from leukoscope.report.comparisons import COMPARISONS_FILE, against_best, compared, regularizer_claims
@@ -48,6 +49,14 @@ SECTIONS = {  # by their ids, in the order of the page
     "commands": "commands",
 }
 SHOWN_PAIRS = 12  # of duplicates.csv; the file has them all
+
+
+def range_sentence(registered: Mapping[str, Any]) -> str:
+    """From registered.json: which cells the version does not call, and how often; empty where no row passed."""
+    known = registered.get("training_range")
+    if not known:
+        return ""
+    return f"Cells unlike those of training are flagged and not called. Its range: {flagged_in_words(**known)}."
 
 
 def promotion_sentence(registered: Mapping[str, Any]) -> str:
@@ -95,6 +104,7 @@ def _run(evidence: Evidence) -> dict[str, Any]:
         "level": evidence.params.evaluate.level,
         "machines": sorted(machines),
         "outcome": promotion_sentence(evidence.registered),
+        "range": range_sentence(evidence.registered),
         "estimate": Estimate.of,
     }
 

@@ -55,7 +55,7 @@ def apply_winner(bench: Bench, study_name: str, gain: Gain, path: Path = PARAMS_
     lines = difflib.unified_diff(
         before.splitlines(keepends=True), after.splitlines(keepends=True), f"{path} before", f"{path} tuned"
     )
-    return f"{gain}\n{''.join(lines)}"
+    return f"{gain}\n{''.join(lines)}next: uv run dvc repro trains {bench.name} again, and no other row"
 
 
 def _rounded(value: Any) -> Any:

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from leukoscope.errors import StudyError
-from leukoscope.progress import BEHIND_ANOTHER, live_text
+from leukoscope.progress import BEHIND_ANOTHER, live_text, rate_in_words, time_in_words
 from leukoscope.tuning.bench import Bench
 from leukoscope.tuning.runs import mirror
 from leukoscope.tuning.storage import open_storage, storage_errors, storage_url
@@ -98,11 +98,6 @@ def _progress(study: optuna.Study, before: Tally, total: int, seconds: float) ->
     except storage_errors():
         return "waiting for the storage"
     done = tally.finished - before.finished
-    pace = (
-        f", {60 * done / seconds:.1f} a minute, {_left(seconds / done * (total - tally.finished))} left" if done else ""
-    )
+    rate = rate_in_words(done, seconds)
+    pace = f", {rate}, {time_in_words(seconds / done * (total - tally.finished))} left" if rate else ""
     return f"{study.study_name}: {tally.finished} of {total} trials, {best}{pace}"
-
-
-def _left(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

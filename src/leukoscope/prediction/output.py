@@ -1,0 +1,149 @@
+"""Scores as a table for a person, as CSV and as JSON lines: exactly one row, or line, for each image that was scored.
+
+What holds for all of them (the version, what it was trained on, its caution) stands in every row, so that a row says
+it still where files were joined or cut; the first columns are what most people read.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TextIO
+
+from leukoscope.atomic import new_file
+from leukoscope.errors import DataError, disk_is_full
+from leukoscope.prediction.cautions import caution, trained_on
+from leukoscope.prediction.champion import Champion
+from leukoscope.prediction.scoring import Score
+from leukoscope.prediction.subjects import SubjectSummary
+from leukoscope.prediction.training_cells import UNSEEN
+
+STDOUT = Path("-")
+DIGITS = 6  # of probabilities: the model's own are exact to about as many
+COLUMNS = ("file", "subject", "p_all", "call", "flags", "version", "refer", "seen", "trained_on", "caution")
+ONLY_WHERE_ASKED = ("scale", "prevalence", "p_at_prevalence")
+
+Record = dict[str, Any]
+
+
+def records(
+    scores: Iterable[Score], champion: Champion, *, scale: float = 1.0, prevalence: float | None = None
+) -> list[Record]:
+    """One dict for each score, of COLUMNS and of those options that were given.
+
+    p is rounded to DIGITS; `call`, `refer` and `subject` are None where Score says so, and `flags` is a list.
+    """
+    about = {"trained_on": trained_on(champion), "caution": caution(champion)}
+    asked: Record = {} if scale == 1 else {"scale": scale}
+    rows = []
+    for score in scores:
+        known = {**asdict(score), **about, "p_all": round(score.p_all, DIGITS), "flags": list(score.flags)}
+        row = {name: known[name] for name in COLUMNS} | asked
+        if prevalence is not None and score.p_at_prevalence is not None:
+            row |= {"prevalence": prevalence, "p_at_prevalence": round(score.p_at_prevalence, DIGITS)}
+        rows.append(row)
+    return rows
+
+
+def write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write dicts of one shape as CSV: empty for None, true and false, p with all its digits, flags joined by ';'."""
+    with _written(path) as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(rows[0])
+        table.writerows([_cell(name, value) for name, value in row.items()] for row in rows)
+
+
+def write_json_lines(rows: Iterable[Record], path: Path) -> None:
+    """Write a JSON object a line."""
+    with _written(path) as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def subject_records(subjects: Iterable[SubjectSummary], champion: Champion) -> list[Record]:
+    """One dict for each subject: the fields of SubjectSummary, and what holds for all."""
+    about = {"version": champion.version, "trained_on": trained_on(champion), "caution": caution(champion)}
+    return [asdict(subject) | about for subject in subjects]
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[TextIO]:
+    if path == STDOUT:
+        yield sys.stdout
+        return
+    try:
+        with new_file(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+            yield file
+    except OSError as error:
+        if disk_is_full(error):
+            raise
+        raise DataError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return ";".join(value)
+    if isinstance(value, float) and name in ("p_all", "p_at_prevalence", "share_all", "low", "high"):
+        return f"{value:.{DIGITS}f}"
+    return str(value)
+
+
+def score_table(scores: Sequence[Score], prevalence: float | None = None) -> str:
+    """The scores for a terminal, a line each."""
+    columns: dict[str, Callable[[Score], str]] = {
+        "file": lambda score: score.file,
+        "subject": lambda score: score.subject or "",
+        "p_all": lambda score: f"{score.p_all:.{DIGITS}f}",
+        "call": lambda score: score.call or "not called",
+        "refer": lambda score: {True: "refer", False: "", None: ""}[score.refer],
+        "flags": lambda score: ", ".join(score.flags),
+        "seen in training": lambda score: "" if score.seen == UNSEEN else f"this {score.seen}",
+    }
+    if prevalence is not None:
+        columns["p_at_prevalence"] = lambda score: f"{score.p_at_prevalence:.{DIGITS}f}"
+    return _aligned([{name: text(score) for name, text in columns.items()} for score in scores], {"file", "flags"})
+
+
+def subject_table(subjects: Sequence[SubjectSummary]) -> str:
+    """The subjects for a terminal, a line each."""
+    rows = [
+        {
+            "subject": subject.subject,
+            "cells": str(subject.cells),
+            "called": str(subject.called),
+            "called ALL": str(subject.called_all),
+            "share [95 % interval]": _share(subject),
+            "to refer": "" if subject.refer is None else str(subject.refer),
+            "seen in training": str(subject.seen or ""),
+        }
+        for subject in subjects
+    ]
+    return _aligned(rows, {"share [95 % interval]"})
+
+
+def _share(subject: SubjectSummary) -> str:
+    if subject.share_all is None or subject.low is None or subject.high is None:
+        return "none called"
+    return f"{100 * subject.share_all:5.1f} % [{100 * subject.low:.1f}, {100 * subject.high:.1f}]"
+
+
+def _aligned(rows: Sequence[Mapping[str, str]], leftwards: set[str]) -> str:
+    """Columns that hold anything, two spaces apart; those named `leftwards` begin at the left, the others end right."""
+    names = [name for name in rows[0] if any(row[name] for row in rows)]
+    widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in names}
+
+    def line(texts: Mapping[str, str]) -> str:
+        padded = (
+            texts[name].ljust(widths[name]) if name in leftwards else texts[name].rjust(widths[name]) for name in names
+        )
+        return "  ".join(padded).rstrip()
+
+    return "\n".join([line({name: name for name in names}), *map(line, rows)])

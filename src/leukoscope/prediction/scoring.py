@@ -1,0 +1,121 @@
+"""What a version says of decoded pictures: p(ALL), the call at its threshold, whether to refer, and why not to call."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from leukoscope.data.cell import Cell, find_cell
+from leukoscope.data.pack import centre_frame
+from leukoscope.prediction import content, training_cells
+from leukoscope.prediction.champion import Champion
+from leukoscope.prediction.content import content_flags
+from leukoscope.prediction.optics import at_native_scale
+from leukoscope.prediction.pictures import Picture, subject_of
+from leukoscope.prediction.prevalence import reweighed
+from leukoscope.prediction.training_cells import SAME_FILE, SAME_PICTURE, UNSEEN, Seen
+
+FLAGS = {**content.MEANINGS, **training_cells.MEANINGS}  # what each flag means, for a person
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A picture ready for the model: its framed centre, uint8 [frame, frame, 3], and all that is known without p."""
+
+    name: str
+    subject: str | None
+    framed: np.ndarray
+    flags: tuple[str, ...]
+    seen: Seen
+
+
+@dataclass(frozen=True)
+class Score:
+    """One picture's answer.
+
+    `call` is ALL where `p_all` exceeds the threshold, else hem, and None where there are `flags` (by name; FLAGS says
+    what they mean): such a picture is not called. `refer` says whether p lies in the refer band, None where nothing is
+    called or the version has no band. `seen` is "file" for a file of the training set, "picture" for the same picture
+    in another file, else "no". `p_at_prevalence` is there where a prevalence was asked for.
+    """
+
+    file: str
+    subject: str | None
+    p_all: float
+    call: Literal["ALL", "hem"] | None
+    flags: tuple[str, ...]
+    version: str
+    refer: bool | None
+    seen: Seen
+    p_at_prevalence: float | None = None
+
+
+def score_pictures(
+    pictures: Iterable[Picture], champion: Champion, *, scale: float = 1.0, prevalence: float | None = None
+) -> Iterator[Score]:
+    """The answer for each picture, in their order; pictures are taken from the iterable as the model has room for them.
+
+    `scale` enlarges pictures of other optics to native scale. `prevalence` (0..1) also reweighs p; it needs a version
+    that knows the prevalence it was calibrated on, as `check_prevalence` says beforehand.
+    """
+    return score_prepared((prepare(picture, champion, scale=scale) for picture in pictures), champion, prevalence)
+
+
+def score_prepared(
+    prepared: Iterable[Prepared], champion: Champion, prevalence: float | None = None
+) -> Iterator[Score]:
+    """The same of pictures that were prepared elsewhere, such as in other threads."""
+    in_flight: deque[Prepared] = deque()
+
+    def framed() -> Iterator[np.ndarray]:
+        for one in prepared:
+            in_flight.append(one)
+            yield one.framed
+
+    for p_all in champion.model.p_all(framed()):
+        yield concluded(in_flight.popleft(), p_all, champion, prevalence)
+
+
+def prepare(picture: Picture, champion: Champion, *, scale: float = 1.0) -> Prepared:
+    """Frame a picture and look at it, on the calling thread."""
+    pixels = at_native_scale(picture.pixels, scale)
+    framed = centre_frame(pixels, champion.frame)
+    cell = find_cell(pixels)
+    flags = content_flags(pixels, cell, framed)
+    if cell and not flags and champion.training:
+        flags = champion.training.range_flags(cell)
+    as_taken = cell if scale == 1 else find_cell(picture.pixels)
+    return Prepared(picture.name, subject_of(picture.name), framed, flags, _seen(picture, as_taken, champion))
+
+
+def _seen(picture: Picture, cell: Cell | None, champion: Champion) -> Seen:
+    if picture.sha256 in champion.decision["training_images"]:
+        return SAME_FILE
+    return SAME_PICTURE if cell and champion.training and champion.training.shows(cell) else UNSEEN
+
+
+def concluded(prepared: Prepared, p_all: float, champion: Champion, prevalence: float | None = None) -> Score:
+    """The answer for a prepared picture of which the model said `p_all`."""
+    called = not prepared.flags
+    band = champion.refer_band
+    return Score(
+        file=prepared.name,
+        subject=prepared.subject,
+        p_all=p_all,
+        call=("ALL" if p_all > champion.threshold else "hem") if called else None,
+        flags=prepared.flags,
+        version=champion.version,
+        refer=band[0] <= p_all <= band[1] if called and band else None,
+        seen=prepared.seen,
+        p_at_prevalence=None if prevalence is None else _at_prevalence(p_all, champion, prevalence),
+    )
+
+
+def _at_prevalence(p_all: float, champion: Champion, wanted: float) -> float:
+    if champion.training is None:
+        raise ValueError("a version without training_cells.json has no prevalence to reweigh from")
+    return reweighed(p_all, champion.decision["pooled"]["calibration"], champion.training.prevalence, wanted)

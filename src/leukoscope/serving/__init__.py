@@ -1,0 +1,1 @@
+"""The server of `leukoscope serve`: a registered model behind HTTP, and a page to drop cells on."""

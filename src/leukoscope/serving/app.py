@@ -1,0 +1,170 @@
+"""The application: its routes, and one sentence for whatever is not answered."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from leukoscope.serving import answers
+from leukoscope.serving.errors import BusyError, RequestError
+from leukoscope.serving.heat_maps import Asked, HeatMaps
+from leukoscope.serving.limits import MEGABYTE, Limits
+from leukoscope.serving.live import Live
+from leukoscope.serving.outermost import Outermost
+from leukoscope.serving.scoring import Scoring
+from leukoscope.serving.uploads import FIELD, UploadMemory, received
+
+PAGE = Path(__file__).with_name("page")
+FOLLOW_SECONDS = 10.0
+ABOUT = "p(ALL) of pictures of single cells. Research use only: not a diagnostic device."
+_PICTURES: dict[str, Any] = {
+    "type": "object",
+    "required": [FIELD],
+    "properties": {FIELD: {"type": "array", "items": {"type": "string", "format": "binary"}}},
+}
+TAKES_PICTURES: dict[str, Any] = {
+    "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _PICTURES}}}
+}
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": answers.Refusal, "description": about}
+    for status, about in {
+        400: "the upload is damaged",
+        408: "the client was too slow",
+        413: "too much at once",
+        415: "not multipart/form-data",
+        422: "no picture among the files that can be read",
+        503: "busy: the same request may succeed in a moment",
+    }.items()
+}
+Answer = TypeVar("Answer")
+
+
+def application(live: Live, limits: Limits, follow_seconds: float = FOLLOW_SECONDS) -> FastAPI:
+    """The application on a loaded model. Give it to uvicorn with the settings of `serving.server`."""
+    scoring, heat_maps = Scoring(limits), HeatMaps(limits.heat_map_seconds)
+    memory = UploadMemory(int(limits.memory_mb * MEGABYTE))
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with live.followed(follow_seconds):
+            yield
+        await asyncio.to_thread(heat_maps.close)
+        scoring.close()
+
+    # FastAPI's pages of documentation load their scripts from another server; the description itself is here
+    app = FastAPI(title="Leukoscope", description=ABOUT, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.add_middleware(Outermost)
+    _answer_with_sentences(app)
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        # TensorFlow starts while somebody looks for their cells
+        heat_maps.warm(Asked(live.data_name, live.current.champion.version))
+        return FileResponse(PAGE / "index.html")
+
+    app.mount("/page", StaticFiles(directory=PAGE), name="page")
+
+    @app.get("/health")
+    async def health() -> answers.Health:
+        """Whether the server answers, and with which version."""
+        return answers.Health(version=live.current.champion.version)
+
+    @app.get("/model")
+    async def model() -> answers.ModelAnswer:
+        """The version that answers, how it calls cells, and what a request may hold."""
+        return answers.model_answer(
+            live.current.champion,
+            live.data_name,
+            limits,
+            follows_champion=not live.pinned,
+            problem=live.problem,
+        )
+
+    @app.post("/predict", responses=REFUSALS, openapi_extra=TAKES_PICTURES)
+    async def predict(request: Request) -> answers.Prediction:
+        """p(ALL), call and flags of each picture, and a summary of each subject that their names carry.
+
+        Files that are no readable picture are listed beside the others; where there is nothing else it is an error.
+        """
+        loaded = live.current
+        async with received(request, limits, memory, loaded.framed_bytes) as uploads:
+            request.state.pictures = len(uploads)
+            work = scoring.scores(uploads, loaded)
+            late = f"no scores after {limits.answer_seconds:g} s: send fewer pictures at once"
+            scores, unreadable = await while_connected(request, work, limits.answer_seconds, late)
+        if not scores:
+            raise RequestError(422, _nothing_read(unreadable))
+        return answers.prediction(loaded.champion, live.data_name, scores, unreadable)
+
+    @app.post("/explain", responses=REFUSALS | {200: {"content": {"image/png": {}}}}, openapi_extra=TAKES_PICTURES)
+    async def explain(request: Request) -> Response:
+        """One picture's Grad-CAM as PNG: the centre that the model sees in grey, orange for ALL, blue for hem.
+
+        The first one waits for TensorFlow, which starts in a process of its own.
+        """
+        loaded = live.current
+        async with received(request, limits, memory, loaded.framed_bytes) as uploads:
+            request.state.pictures = len(uploads)
+            if len(uploads) > 1:
+                raise RequestError(422, "one picture at a time is explained: send a request for each")
+            try:
+                prepared = await scoring.prepared(uploads[0], loaded)
+            except ValueError as reason:
+                raise RequestError(422, f"{uploads[0].name}: {reason}") from None
+        asked = Asked(live.data_name, loaded.champion.version, prepared.framed)
+        seconds, late = 2 * limits.heat_map_seconds, "the heat maps before it took too long: ask again"
+        png = await while_connected(request, heat_maps.overlay(asked), seconds, late)
+        return Response(png, media_type="image/png", headers={"x-model-version": loaded.champion.version})
+
+    return app
+
+
+async def while_connected(request: Request, work: Coroutine[Any, Any, Answer], seconds: float, late: str) -> Answer:
+    """What `work` gives; it is cancelled when the client goes (ClientDisconnect) or after `seconds` (BusyError)."""
+    working, gone = asyncio.create_task(work), asyncio.create_task(_gone(request))
+    try:
+        done, _ = await asyncio.wait({working, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if working in done:
+            return working.result()
+        if gone in done:
+            raise ClientDisconnect
+        raise BusyError(late)
+    finally:
+        working.cancel()
+        gone.cancel()
+
+
+async def _gone(request: Request) -> None:
+    """Return when the client has closed its connection; its body must have been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _nothing_read(unreadable: list[answers.Unreadable]) -> str:
+    first = f"{unreadable[0].file}: {unreadable[0].reason}"
+    return first if len(unreadable) == 1 else f"none of the {len(unreadable)} files can be read; {first}"
+
+
+def _answer_with_sentences(app: FastAPI) -> None:
+    """Every answer to what cannot be answered is {"detail": "one sentence"}."""
+
+    @app.exception_handler(RequestError)
+    async def refused(_: Request, error: RequestError) -> JSONResponse:
+        headers = {"retry-after": "2"} if error.status == 503 else None
+        return JSONResponse({"detail": str(error)}, error.status, headers)
+
+    @app.exception_handler(HTTPException)
+    async def not_here(_: Request, error: HTTPException) -> JSONResponse:
+        said = {404: "nothing is here: the page is at /", 405: "this address takes another method"}
+        return JSONResponse(
+            {"detail": said.get(error.status_code, str(error.detail))}, error.status_code, error.headers
+        )

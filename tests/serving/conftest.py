@@ -1,0 +1,36 @@
+"""A checkout with a champion, made once for all tests of the server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from leukoscope import registry
+from leukoscope.packaging import log_version
+from leukoscope.ranking import rank
+from tests.serving.running import Running, serving
+from tests.stores import checkout_with_store
+from tests.trained_rows import write_params, write_row
+
+
+@pytest.fixture(scope="package")
+def champion_checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A checkout with a champion of a tiny model, and a second version that is not."""
+    with pytest.MonkeyPatch.context() as patch:
+        checkout = checkout_with_store(tmp_path_factory.mktemp("served"), patch)
+        write_row(checkout, "a_row", skill=3)
+        write_row(checkout, "b_row", skill=1, seed=1)
+        write_params(checkout, "a_row", "b_row")
+        for candidate in rank(checkout / "results", checkout / "models", ["a_row", "b_row"], "subject"):
+            log_version("cells", candidate)
+        registry.set_champion("cells", "1")
+        yield checkout
+
+
+@pytest.fixture(scope="package")
+def server(champion_checkout: Path) -> Iterator[Running]:
+    """A server on it with short limits, for tests that leave it as it is."""
+    with serving(champion_checkout, "--stall-seconds", "1.5", "--max-images", "6", "--max-image-mb", "1") as running:
+        yield running

@@ -1,0 +1,132 @@
+"""`leukoscope serve` as a process of its own, in a checkout with a champion, and cells to send to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tests.data.raw_folders import drawn, encoded, resized
+
+ROOT = Path(__file__).parents[2]
+READY = re.compile(r"^leukoscope: http://\S+:(\d+) ", re.MULTILINE)
+READY_SECONDS = 600  # on a machine that does much else
+STOP_SECONDS = 180
+BOUNDARY = "a-boundary"
+
+
+@dataclass
+class Running:
+    """A server that answers on 127.0.0.1."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    said: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        return self.said.read_text()
+
+    def get(self, path: str) -> tuple[int, Any]:
+        """Status and JSON of GET."""
+        return answered(urllib.request.Request(f"{self.url}{path}"))
+
+    def post(self, path: str, *files: tuple[str, bytes], field: str = "images") -> tuple[int, Any]:
+        """Status and JSON (or bytes) of a POST of files."""
+        headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+        return answered(urllib.request.Request(f"{self.url}{path}", form(files, field), headers))
+
+    def connect(self, timeout: float = 20) -> socket.socket:
+        """A bare connection."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send the signal, and return the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(STOP_SECONDS)
+
+
+def form(files: Sequence[tuple[str, bytes]], field: str = "images") -> bytes:
+    """A body of multipart/form-data with BOUNDARY."""
+    parts = [
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{field}"; filename="{name}"\r\n\r\n'.encode()
+        + data
+        + b"\r\n"
+        for name, data in files
+    ]
+    return b"".join([*parts, f"--{BOUNDARY}--\r\n".encode()])
+
+
+def answered(request: urllib.request.Request) -> tuple[int, Any]:
+    """Status and JSON (or bytes) of the answer."""
+    try:
+        with urllib.request.urlopen(request, timeout=600) as answer:
+            status, kind, body = answer.status, answer.headers.get_content_type(), answer.read()
+    except urllib.error.HTTPError as error:
+        status, kind, body = error.code, error.headers.get_content_type(), error.read()
+    return status, json.loads(body) if kind == "application/json" else body
+
+
+@contextmanager
+def serving(checkout: Path, *options: str, largest_file: int = resource.RLIM_INFINITY) -> Iterator[Running]:
+    """`leukoscope serve` with these options on a free port of 127.0.0.1, until the block ends.
+
+    It may write no file of more than `largest_file` bytes.
+    """
+    folder = tempfile.TemporaryDirectory(prefix="serve-")
+    said = Path(folder.name) / "log"
+    command = [sys.executable, "-m", "leukoscope", "serve", "--port", "0", *options]
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_"))}
+    with said.open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=checkout,
+            env={**inherited, "PYTHONPATH": str(ROOT / "src")},
+            stdout=log,
+            stderr=log,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file)),
+        )
+    try:
+        yield Running(process, _port(process, said), said)
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        finally:
+            process.kill()
+            process.wait()
+            folder.cleanup()
+
+
+def _port(process: subprocess.Popen[bytes], said: Path) -> int:
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        if ready := READY.search(said.read_text()):
+            return int(ready[1])
+        time.sleep(0.05)
+    raise AssertionError(f"the server did not start:\n{said.read_text()}")
+
+
+@cache
+def cell_png(seed: int = 0, label: int = 1) -> bytes:
+    """A synthetic cell's file, small enough for the frame of 64 pixels that the champion sees."""
+    return encoded(resized(drawn(seed, label), 60 / 450), ".png")

@@ -1,0 +1,89 @@
+"""The process that makes heat maps: started when it is needed, again where it died, given up where it hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from leukoscope.serving.errors import RequestError
+from leukoscope.serving.heat_maps import Asked, HeatMaps
+from tests.serving.running import ROOT
+
+pytestmark = pytest.mark.slow
+
+PICTURE = np.full((64, 64, 3), 90, np.uint8)
+ORPHAN = """
+import sys
+from leukoscope.serving.heat_maps import Asked, HeatMaps
+if __name__ == "__main__":
+    maps = HeatMaps(600)
+    maps.warm(Asked("cells", "1"))
+    while not maps.running:
+        pass
+    print(maps._process.pid, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def heat_maps(champion_checkout: Path) -> Iterator[HeatMaps]:
+    made = HeatMaps(seconds=600)
+    yield made
+    made.close()
+
+
+def test_a_process_that_was_killed_is_started_again(heat_maps: HeatMaps) -> None:
+    async def run() -> None:
+        first = await heat_maps.overlay(Asked("cells", "1", PICTURE))
+        assert first.startswith(b"\x89PNG")
+        (child,) = psutil.Process().children()
+        waiting = asyncio.create_task(heat_maps.overlay(Asked("cells", "2", PICTURE)))  # which it must load first
+        await asyncio.sleep(0.2)
+        os.kill(child.pid, signal.SIGKILL)
+        with pytest.raises(RequestError, match=r"^the process that makes heat maps ended: ask again$"):
+            await waiting
+        again = await heat_maps.overlay(Asked("cells", "1", PICTURE))
+        assert again.startswith(b"\x89PNG")
+
+    asyncio.run(run())
+
+
+def test_one_that_does_not_answer_in_time_is_given_up(champion_checkout: Path) -> None:
+    hasty = HeatMaps(seconds=0.05)
+
+    async def run() -> None:
+        with pytest.raises(RequestError, match=r"^the heat map was not there after 0\.05 s$"):
+            await hasty.overlay(Asked("cells", "1", PICTURE))
+
+    try:
+        asyncio.run(run())
+        assert not hasty.running
+    finally:
+        hasty.close()
+
+
+def test_it_ends_where_the_server_was_killed(champion_checkout: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    script = champion_checkout / "orphan.py"  # a file, since a spawned process imports its parent's
+    script.write_text(ORPHAN)
+    with subprocess.Popen(
+        [sys.executable, str(script)],
+        cwd=champion_checkout,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as server:
+        assert server.stdout is not None
+        child = psutil.Process(int(server.stdout.readline()))
+        server.kill()
+        _, alive = psutil.wait_procs([child], timeout=30)
+        assert not alive
