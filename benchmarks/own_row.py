@@ -2,7 +2,7 @@
 
 `python -m benchmarks.own_row ROW [BESIDE ...]` in a checkout where `dvc repro embed` has run: ROW is a frozen row with
 a kernel head whose features hold all that may be chosen from (layers, scales, colours, statistics), BESIDE are rows to
-hold it against, fitted on the same folds. Groups of subjects are dealt into 5 folds three times over. Answers of each
+hold it against, fitted on the same folds. Groups of subjects are dealt into 5 folds `--deals` times over. Answers of each
 fold are kept in `--folder`, so a run that was ended goes on; the tables are printed and written there.
 
 *Nested*: for each fold an Optuna study on its train and val sides alone chooses backbones or scales, colours,
@@ -40,7 +40,7 @@ from leukoscope.tuning.inner_folds import inner_folds
 if TYPE_CHECKING:
     import optuna
 
-DEALS, FOLDS, INNER_FOLDS, TRIALS = 3, 5, 3, 30
+FOLDS, INNER_FOLDS, TRIALS = 5, 3, 30
 DEAL_SEED = 11
 STORE = Path(".leukoscope")
 NESTED, AREA = "every choice made inside", "cell area alone"
@@ -302,10 +302,10 @@ class Answers:
         return np.mean([auroc_resamples(self.label, of_deal, resamples) for of_deal in self.p], axis=0)
 
 
-def answers(bench: Bench, row: str, variant: str, folder: Path, *, leaky: bool = False) -> Answers:
+def answers(bench: Bench, row: str, variant: str, folder: Path, deals: int, *, leaky: bool = False) -> Answers:
     """What was kept of a variant, in the order of the bench's images."""
     of_deals = []
-    for deal in range(DEALS):
+    for deal in range(deals):
         numbers = range(deal * FOLDS, (deal + 1) * FOLDS)
         kept = [pd.read_parquet(Task(row, variant, number, leaky, folder).file) for number in numbers]
         of_deals.append(pd.concat(kept).set_index("image_id")["p_all"].loc[bench.used["image_id"]].to_numpy())
@@ -330,7 +330,7 @@ def table(bench: Bench, found: Mapping[str, Answers], against: str, settings: Ev
 
 def as_markdown(lines: pd.DataFrame, against: str) -> str:
     """The table for docs/results.md."""
-    shown = [f"| | AUROC, mean of {DEALS} deals | less {against} |", "|---|---|---|"]
+    shown = [f"| | AUROC, mean and deviation of deals | less {against} |", "|---|---|---|"]
     for line in lines.itertuples(index=False):
         gap = f"{line.gap:+.3f} [{line.gap_low:+.3f}, {line.gap_high:+.3f}]" if line.variant != against else ""
         shown.append(
@@ -345,6 +345,7 @@ def main() -> None:
     parser.add_argument("row")
     parser.add_argument("beside", nargs="*", help="rows to hold it against")
     parser.add_argument("--folder", type=Path, default=Path("reports/own_row"))
+    parser.add_argument("--deals", type=int, default=3)
     parser.add_argument("--only", nargs="*", help="these variants alone, by name")
     arguments = parser.parse_args()
     bench, folder = Bench.of(arguments.row), arguments.folder
@@ -353,14 +354,22 @@ def main() -> None:
     names = [name for name in names if not arguments.only or name in arguments.only]
     kinds = [(arguments.row, name, False) for name in names] + [(row, "", False) for row in arguments.beside]
     kinds += [(arguments.row, "the row", True)] if "the row" in names else []
-    tasks = [Task(row, name, number, leaky, folder) for row, name, leaky in kinds for number in range(DEALS * FOLDS)]
+    tasks = [
+        Task(row, name, number, leaky, folder)
+        for row, name, leaky in kinds
+        for number in range(arguments.deals * FOLDS)
+    ]
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
         list(pool.map(_run, tasks))
-    area = Answers(bench.used["label"].to_numpy(int), np.tile(bench.used["cell_area"].to_numpy(float), (DEALS, 1)))
-    found = {name: answers(bench, arguments.row, name, folder) for name in names}
-    held = {row: answers(bench, row, "", folder) for row in arguments.beside} | {AREA: area}
+    area = Answers(
+        bench.used["label"].to_numpy(int), np.tile(bench.used["cell_area"].to_numpy(float), (arguments.deals, 1))
+    )
+    found = {name: answers(bench, arguments.row, name, folder, arguments.deals) for name in names}
+    held = {row: answers(bench, row, "", folder, arguments.deals) for row in arguments.beside} | {AREA: area}
     if "the row" in found:
-        held["the row, dealt by image (leaky)"] = answers(bench, arguments.row, "the row", folder, leaky=True)
+        held["the row, dealt by image (leaky)"] = answers(
+            bench, arguments.row, "the row", folder, arguments.deals, leaky=True
+        )
     against = next(iter(found))
     tables = {"headline": table(bench, {against: found[against]} | held, against, bench.params.evaluate)}
     if "the row" in found:
