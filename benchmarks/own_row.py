@@ -2,8 +2,8 @@
 
 `python -m benchmarks.own_row ROW [BESIDE ...]` in a checkout where `dvc repro embed` has run: ROW is a frozen row with
 a kernel head whose features hold all that may be chosen from (layers, scales, colours, statistics), BESIDE are rows to
-hold it against, fitted on the same folds. Groups of subjects are dealt into 5 folds `--deals` times over. Answers of each
-fold are kept in `--folder`, so a run that was ended goes on; the tables are printed and written there.
+hold it against, fitted on the same folds. Groups of subjects are dealt into 5 folds `--deals` times over. Answers of
+each fold are kept in `--folder`, so a run that was ended goes on; the tables are printed and written there.
 
 *Nested*: for each fold an Optuna study on its train and val sides alone chooses backbones or scales, colours,
 statistics, C and gamma by grouped inner folds; the winner is fitted as `train` would and asked about the test side.
@@ -127,9 +127,9 @@ class Bench:
         if choice:
             row = choice.row(row)
             data = replace(data, features=np.ascontiguousarray(data.vectors()[..., choice.columns(self.parts)]))
-        (trained,) = Training(row, self.params.train, self.params.augment, data, sides, STORE).folds()
+        model = Training(row, self.params.train, self.params.augment, data, sides, STORE).final()
         at = data.positions(sides, "test")
-        p_all = predict(lambda features: np.asarray(trained.model(features, training=False)), row, data, at)
+        p_all = predict(lambda features: np.asarray(model(features, training=False)), row, data, at)
         return pd.DataFrame({"image_id": data.image_ids[at], "p_all": p_all})
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import keras
     from sklearn.svm import SVC
 
+POWER = 2  # iterations of a randomized decomposition: the last components need not be the very largest, and 7 take long
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -49,7 +51,8 @@ class Comparison:
 
         scaler = StandardScaler().fit(features.astype(np.float64))
         standard = scaler.transform(features).astype(np.float32, copy=False)
-        turned = PCA(min(row.svm_components, *standard.shape), random_state=0).fit(standard)
+        components = min(row.svm_components, *standard.shape)
+        turned = PCA(components, random_state=0, iterated_power=POWER).fit(standard)
         distance = 2 * float((standard @ turned.components_.T).var(axis=0).sum())
         return cls(scaler.mean_, scaler.scale_, turned.components_.T * np.sqrt(row.svm_gamma / max(distance, 1.0)))
 

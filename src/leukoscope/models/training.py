@@ -108,9 +108,18 @@ class Training:
                 model = self._trained(sides, f"fold_{fold}", history)
                 work.spare(most - len(history.epochs))
                 if self.with_val and self.row.trains_on_val:
-                    yield TrainedFold(fold, self._with_val(sides, f"fold_{fold}"), history.epochs, before_val=model)
+                    final = self._with_val(sides, f"fold_{fold}")
+                    yield TrainedFold(fold, final, history.epochs, before_val=model)
                 else:
                     yield TrainedFold(fold, model, history.epochs)
+
+    def final(self) -> keras.Model:
+        """The model of a split of one fold alone, without one before val trains: where nothing is asked about val."""
+        load_keras()
+        if self.row.trains_on_val:
+            return self._with_val(self.split, "final")
+        (trained,) = self.folds()
+        return trained.model
 
     def _most_epochs(self) -> int:
         """As many epochs as a fold may take: a kernel head takes one, and finetuning trains the head first."""
