@@ -12,7 +12,7 @@ help:
 	@echo "make dashboard  open Optuna's pages on the tuning studies"
 	@echo "make bench      what users wait for, timed beside what they would otherwise pick"
 	@echo "make test       the quick tests            make test-slow  kills, servers, whole pipelines"
-	@echo "make fuzz       what reads strangers' input, and splits, on other random examples for half an hour"
+	@echo "make fuzz       what reads strangers' input, and splits, on other random examples for half an hour (MINUTES=5)"
 	@echo "make check      format, lint, types and the quick tests, as CI does"
 
 .uv/bin/uv:
@@ -47,8 +47,14 @@ test: install
 test-slow: install
 	@$(RUN) pytest -q -n 2 --dist loadfile -m slow
 
+# Rounds of other examples each, until the time is up (the last one is ended at its end).
+MINUTES ?= 30
 fuzz: install
-	@$(RUN) pytest -q -n 2 --hypothesis-profile=fuzz tests/test_fuzz.py tests/data/test_split_properties.py
+	@end=$$(($$(date +%s) + 60 * $(MINUTES))); round=0; \
+	while [ $$(date +%s) -lt $$end ]; do \
+		$(RUN) pytest -q -n 2 --hypothesis-profile=fuzz tests/test_fuzz.py tests/data/test_split_properties.py || exit 1; \
+		round=$$((round + 1)); \
+	done; echo "$$round rounds, nothing found"
 
 check: install
 	@$(RUN) ruff format --check .

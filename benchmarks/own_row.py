@@ -18,7 +18,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import combinations
 from multiprocessing import get_context
 from pathlib import Path
@@ -40,7 +40,7 @@ from leukoscope.tuning.inner_folds import inner_folds
 if TYPE_CHECKING:
     import optuna
 
-DEALS, FOLDS, INNER_FOLDS, TRIALS = 3, 5, 3, 40
+DEALS, FOLDS, INNER_FOLDS, TRIALS = 3, 5, 3, 30
 DEAL_SEED = 11
 STORE = Path(".leukoscope")
 NESTED, AREA = "every choice made inside", "cell area alone"
@@ -58,7 +58,7 @@ class Choice:
 
     def of_pixels(self, part: Part) -> bool:
         """Whether it reads a part of a backbone's columns."""
-        return part.backbone in self.backbones and part.colours in self.colours and part.tap in self.taps
+        return part.backbone in self.backbones and part.colours in self.colours and layer(part) in self.taps
 
     def columns(self, parts: Sequence[Part]) -> np.ndarray:
         """Positions of its columns, the statistics last as a head expects them."""
@@ -72,6 +72,11 @@ class Choice:
         return row.model_copy(update={"statistics": self.statistics, **dict(self.settings)})
 
 
+def layer(part: Part) -> str:
+    """A part's tap without its scale."""
+    return part.tap.split(" at ")[0]
+
+
 @dataclass(frozen=True)
 class Bench:
     """A row's inputs and the deals of its groups: image_id, fold (deal * FOLDS + its fold) and side."""
@@ -79,11 +84,12 @@ class Bench:
     inputs: RowInputs
     params: Params
 
-    @classmethod
-    def of(cls, name: str) -> Bench:
-        """The bench of a row of params.yaml."""
+    @staticmethod
+    @cache
+    def of(name: str) -> Bench:
+        """The bench of a row of params.yaml, read once in a process."""
         params = load_params()
-        return cls(read_inputs(params, name, "subject"), params)
+        return Bench(read_inputs(params, name, "subject"), params)
 
     @cached_property
     def parts(self) -> list[Part]:
@@ -99,10 +105,11 @@ class Bench:
     def whole(self, statistics: tuple[str, ...]) -> Choice:
         """All of the row's backbones' columns, and some statistics."""
         of_pixels = [part for part in self.parts if part.backbone != NO_BACKBONE]
-        named = (
-            tuple(dict.fromkeys(getattr(part, name) for part in of_pixels)) for name in ("backbone", "colours", "tap")
+        backbones, colours, taps = (
+            tuple(dict.fromkeys(named(part) for part in of_pixels))
+            for named in (lambda part: part.backbone, lambda part: part.colours, layer)
         )
-        return Choice(*named, statistics)
+        return Choice(backbones, colours, taps, statistics)
 
     def sides(self, number: int, *, leaky: bool = False) -> pd.DataFrame:
         """A fold tests, the next one of its deal validates and the others train; `leaky` deals images, not groups."""

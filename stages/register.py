@@ -7,8 +7,9 @@ from _stage import main
 
 from leukoscope.atomic import write_json
 from leukoscope.config import load_params
-from leukoscope.prediction.training_range import COLUMNS
 from leukoscope.promotion import register
+
+COLUMNS = ["image_id", "file", "label", "subject", "group", "sha256", "cell_area", "colour"]
 
 
 def run() -> None:

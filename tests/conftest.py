@@ -65,7 +65,7 @@ def cell() -> np.ndarray:
 
 # Properties are tried on the same few hundred examples every time; `make fuzz` looks for new ones.
 settings.register_profile("quick", max_examples=50, derandomize=True, deadline=None, database=None)
-settings.register_profile("fuzz", max_examples=5000, deadline=None, suppress_health_check=list(HealthCheck))
+settings.register_profile("fuzz", max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile("quick")
 
 REAL_INPUT = {"cnmc": "LEUKOSCOPE_CNMC", "imagenet": "LEUKOSCOPE_WEIGHTS"}

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import socket
+import subprocess
 import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-from leukoscope import mlflow_store
+from leukoscope import mlflow_store, tracking
 
 OUTSIDE = ("MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV", "DVC_STAGE")
 
@@ -41,3 +49,33 @@ def checkout_with_store(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = empty_checkout(folder, monkeypatch)
     shutil.copytree(Path(_fresh_store().name) / "mlruns", root / "mlruns")
     return root
+
+
+@contextmanager
+def served(port: int) -> Iterator[subprocess.Popen]:
+    """A server of the working directory's store that answers; it is killed with all its processes."""
+    server = subprocess.Popen(tracking.ui_command(port), stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 60
+        while not answers(port):
+            assert time.monotonic() < deadline, "the server did not answer within a minute"
+            time.sleep(0.5)
+        yield server
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def answers(port: int) -> bool:
+    """Whether a server listens there and is ready."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])

@@ -1,6 +1,6 @@
 """Whatever is fed to what reads strangers' input: an answer that makes sense, or one line that says what is wrong.
 
-`make fuzz` tries a hundred times as many examples, and others every time.
+`make fuzz` tries ten times as many examples a round, and others every time.
 """
 
 from __future__ import annotations
@@ -27,18 +27,19 @@ from leukoscope.data.archives import unpack
 from leukoscope.data.label_files import is_listing, is_prelim, read_listing, read_prelim
 from leukoscope.data.names import SETS, parse_path
 from leukoscope.data.reading import MAX_PIXELS, read_rgb
-from leukoscope.errors import ConfigError, DataError
+from leukoscope.errors import ConfigError, DataError, LeukoscopeError, message
 
 many = settings(max_examples=10 * settings.default.max_examples)  # type: ignore[union-attr]  # conftest loads a profile
 
 
-def answer_or_line(read: Callable[[], Any], error: type[Exception] = DataError) -> Any:
-    """What `read` returns; None where it raises `error`, which must be words in one line."""
+def answer_or_line(read: Callable[[], Any], error: type[LeukoscopeError] = DataError) -> Any:
+    """What `read` returns; None where it raises `error`, which must be shown as words in one line."""
     try:
         return read()
     except error as raised:
-        said = str(raised)
+        said = message(raised)
     assert said.strip()
+    assert all(line.isprintable() for line in said.splitlines())
     assert "\n" not in said or error is ConfigError
     return None
 
@@ -195,7 +196,18 @@ def _archives() -> list[bytes]:
                 info = tarfile.TarInfo(name)
                 info.size = len(content)
                 archive.addfile(info, io.BytesIO(content))
-    return [out.getvalue() for out in (zipped, *tars)]
+    return [out.getvalue() for out in (zipped, *tars, _sparse())]
+
+
+def _sparse() -> io.BytesIO:
+    """A tar whose member says that it has holes: where they are stands in text before its bytes."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        info, content = tarfile.TarInfo("set/all/1.bmp"), b"1\n0\n512\n".ljust(512, b"\0") + bytes(512)
+        info.size = len(content)
+        info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "2000"}
+        archive.addfile(info, io.BytesIO(content))
+    return out
 
 
 @many

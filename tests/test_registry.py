@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,8 +14,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from leukoscope import mlflow_store, registry
+from leukoscope.challenge import unseen_groups
 from leukoscope.config import ModelSettings
 from leukoscope.data.pack import centre_frame
 from leukoscope.data.synthetic import fixed_cells
@@ -27,8 +30,19 @@ from leukoscope.prediction.champion import Champion
 from leukoscope.promotion import register
 from leukoscope.ranking import rank
 from leukoscope.version_page import combination
+from tests.data.raw_folders import encoded
 from tests.stores import checkout_with_store
-from tests.trained_rows import ROW, images, metrics_of, params, splits, tuned_by_study, write_ensemble, write_row
+from tests.trained_rows import (
+    ROW,
+    images,
+    metrics_of,
+    params,
+    predictions,
+    splits,
+    tuned_by_study,
+    write_ensemble,
+    write_row,
+)
 
 
 @pytest.fixture
@@ -255,6 +269,105 @@ def test_another_data_set_is_not_comparable_until_a_person_says_so(checkout: Pat
     assert "version 2 of leukoscope-cells is champion" in registry.promote("cells", 2, "twice the subjects")
     assert registry.champion("cells").identity == more["identity"]
     assert "promoted because: twice the subjects" in registry.describe("cells")
+
+
+MORE = 20  # subjects: those of the other tests, and four new ones of each class
+
+
+def later_data(checkout: Path, champion_is_right: bool) -> None:
+    """Pictures of eight further subjects, whose classes the champion tells apart without a mistake, or turns around."""
+    cells = fixed_cells(2, 1)
+    right = bool(np.diff(scores(registry.load_champion("cells"), cells))[0] > 0) == champion_is_right
+    for image in images(MORE).itertuples():
+        path = checkout / "data/raw/images" / image.file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded(cells[image.label if right else 1 - image.label], ".png"))
+
+
+@pytest.mark.parametrize("champion_is_right", [True, False])
+def test_on_more_data_the_models_are_compared_on_groups_that_neither_was_trained_on(
+    checkout: Path, champion_is_right: bool
+) -> None:
+    first = write_row(checkout, "first", skill=2)
+    registered("first")
+    later_data(checkout, champion_is_right)
+    later = write_row(checkout, "later", skill=3, data_hash="e" * 64, split_hash="6" * 64, subjects=MORE)
+    said = predictions(3, "subject", 0, MORE)
+    unseen = said[(said["side"] == "test") & (said["subject"].astype(int) >= 12)]
+    content = register(params("later"), images(MORE), splits(subjects=MORE))
+    check = verdict(content, "better than the champion")
+    assert check["value"] == roc_auc_score(unseen["label"], unseen["p_all"])
+    assert check["bound"] == float(champion_is_right)
+    words = r"above .* of the champion, first, on 96 images of 8 groups that neither was trained on \(difference [+-]"
+    assert re.search(("not " if champion_is_right else "is ") + words, check["verdict"])
+    assert content["promoted"] is not champion_is_right
+    assert registry.champion("cells").identity == (first if champion_is_right else later)["identity"]
+
+
+def test_two_new_subjects_of_a_class_are_too_few_to_compare_by(checkout: Path) -> None:
+    write_row(checkout, "first", skill=2)
+    registered("first")
+    write_row(checkout, "later", skill=3, data_hash="e" * 64, subjects=16)
+    content = register(params("later"), images(16), splits(subjects=16))
+    assert not content["promoted"]
+    assert content["reason"].startswith("not comparable: the champion, first, was measured on other data")
+    assert "that neither model was trained on there are 2 groups of ALL and 2 groups of hem" in content["reason"]
+
+
+def test_a_champion_whose_files_are_gone_is_not_comparable_on_more_data(checkout: Path) -> None:
+    write_row(checkout, "first", skill=2)
+    registered("first")
+    shutil.rmtree(registry.champion("cells").source)
+    write_row(checkout, "later", skill=3, data_hash="e" * 64, subjects=MORE)
+    content = register(params("later"), images(MORE), splits(subjects=MORE))
+    assert content["reason"].startswith("not comparable: the files of version 1 are gone")
+
+
+def test_a_group_is_seen_by_one_picture_or_one_subject_of_it() -> None:
+    table = images().assign(group=lambda table: table["subject"].replace({"3": "3+5", "5": "3+5"}))
+    trained = {"training_images": {table["sha256"][0]: "0"}, "training_subjects": ["5"]}  # a picture of subject 0
+    assert unseen_groups(table, trained) == {"1", "2", "4", *map(str, range(6, 12))}
+
+
+def version_of(row: str, auroc: float) -> str:
+    """A version of this AUROC in the registry, without files."""
+    client = mlflow_store.open_store()
+    with mlflow_store.unless_there():
+        client.create_registered_model("leukoscope-cells")
+    measured = {"auroc": str(auroc), "data_hash": "d", "protocol": "subject", "split_hash": "5"}
+    tags = {"row": row, "identity": row, "data_name": "cells", "leaky": "false", **measured}
+    return str(client.create_model_version("leukoscope-cells", "file:///nowhere", tags=tags).version)
+
+
+def test_of_two_that_pass_the_gate_the_better_one_stays_though_the_worse_writes_last(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, best, other = version_of("good", 0.8), version_of("best", 0.9), version_of("other", 0.7)
+    set_champion = registry.set_champion
+
+    def outrun(data_name: str, version: str) -> str:
+        monkeypatch.setattr(registry, "set_champion", set_champion)
+        registry.let_pass(data_name, best)  # as another process would, without a lock
+        return set_champion(data_name, version)
+
+    monkeypatch.setattr(registry, "set_champion", outrun)
+    said = registry.let_pass("cells", good)
+    assert said.splitlines()[-1] == f"version {best} of leukoscope-cells is champion; version {good} was before it"
+    assert registry.champion("cells").version == best
+    registry.promote("cells", other, "a person's choice")
+    registry.let_pass("cells", good)
+    assert registry.champion("cells").version == good  # best was passed before the person chose
+
+
+def test_the_gate_s_earlier_favourite_does_not_undo_a_rollback(checkout: Path) -> None:
+    write_row(checkout, "first", skill=1.5)
+    write_row(checkout, "best", skill=3)
+    registered("first")
+    registered("best")
+    registry.rollback("cells")
+    better = write_row(checkout, "better", skill=2)
+    assert registered("better")["promoted"]
+    assert registry.champion("cells").identity == better["identity"]
 
 
 def test_too_few_groups_are_not_comparable(checkout: Path) -> None:

@@ -9,10 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +18,10 @@ import pytest
 from mlflow.entities import Run
 
 from leukoscope import mlflow_store, tracking
+from leukoscope.atomic import started
 from leukoscope.config import Train
 from leukoscope.errors import RegistryError
-from tests.stores import checkout_with_store, empty_checkout
+from tests.stores import checkout_with_store, empty_checkout, free_port, served
 from tests.trained_rows import ROW, metrics_of, tuned_by_study, write_ensemble, write_row
 
 ABOUT = {
@@ -114,6 +112,42 @@ with tracking.training({ABOUT!r}, Train()) as run:
     with tracking.training(ABOUT, Train()):
         pass
     assert sorted(run.info.status for run in runs()) == ["FINISHED", "FINISHED", "KILLED", "KILLED"]
+
+
+def test_a_run_whose_process_s_number_went_to_another_is_closed_too(checkout: Path) -> None:
+    """As it is in a container, where a command gets the number that it had before it was killed."""
+    client = mlflow_store.open_store()
+    experiment = mlflow_store.experiment_of(client, "cells")
+    mine = {"process": f"{socket.gethostname()}:{os.getpid()}", "process_started": started(os.getpid())}
+    client.create_run(experiment, tags=mine, run_name="living")
+    client.create_run(experiment, tags={**mine, "process_started": "an earlier boot:1"}, run_name="killed")
+    with tracking.training(ABOUT, Train()):
+        pass
+    assert named("living").info.status == "RUNNING"
+    assert named("killed").info.status == "KILLED"
+
+
+@pytest.mark.slow
+def test_a_database_that_another_process_holds_costs_no_training(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(mlflow_store, "LOCK_WAIT_SECONDS", 0.5)
+    holding = "import sqlite3; held = sqlite3.connect('mlruns/mlflow.db'); held.execute('BEGIN EXCLUSIVE'); "
+    held = f"{holding} print('held', flush=True); input()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with tracking.training(ABOUT, Train()) as run:
+        holder = in_another_process(held, checkout, **pipes)
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        run.epoch(epoch(0, 1, 0.7))  # SQLite waits for 20 s
+        run.epoch(epoch(0, 2, 0.6))
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "database is locked" in said
+    assert "the training goes on without it" in said
+    with pytest.raises(RegistryError, match="another process writes to it: run the same command again once"):
+        mlflow_store.open_store()
+    holder.communicate("\n")
 
 
 def test_runs_of_another_host_are_left_alone(checkout: Path) -> None:
@@ -290,41 +324,16 @@ def test_a_server_of_ones_own_has_its_own_pages(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-@contextmanager
-def served(port: int) -> Iterator[subprocess.Popen]:
-    """A server of the working directory's store that answers; it is killed with all its processes."""
-    server = subprocess.Popen(tracking.ui_command(port), stderr=subprocess.DEVNULL, start_new_session=True)
-    try:
-        deadline = time.monotonic() + 60
-        while not answers(port):
-            assert time.monotonic() < deadline, "the server did not answer within a minute"
-            time.sleep(0.5)
-        yield server
-    finally:
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
-
-
-def answers(port: int) -> bool:
-    address = f"http://127.0.0.1:{port}/ajax-api/2.0/mlflow/experiments/get-by-name"
-    try:
-        with urllib.request.urlopen(f"{address}?experiment_name=leukoscope/cells", timeout=5) as answer:
-            return b"leukoscope/cells" in answer.read()
-    except OSError:
-        return False
+    return free_port()
 
 
 @pytest.mark.slow
 def test_the_pages_show_the_runs(checkout: Path, port: int) -> None:
     with tracking.training(ABOUT, Train()):
         pass
-    with served(port):
-        pass
+    asked = f"http://127.0.0.1:{port}/ajax-api/2.0/mlflow/experiments/get-by-name?experiment_name=leukoscope/cells"
+    with served(port), urllib.request.urlopen(asked, timeout=30) as answer:
+        assert b"leukoscope/cells" in answer.read()
 
 
 @pytest.mark.slow

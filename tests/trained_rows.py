@@ -28,27 +28,29 @@ EVALUATE = Evaluate(bootstrap=100)
 ROW = ModelSettings(backbone="mobilenetv2", weights="none", frame=64, size=32, mode="finetune")
 
 
-def images() -> pd.DataFrame:
+def images(subjects: int = SUBJECTS) -> pd.DataFrame:
     """Labelled images whose cell area tells the classes apart a little (AUROC some 0.6)."""
     generator = np.random.default_rng(1)
-    subject = np.repeat(np.arange(SUBJECTS), CELLS)
+    subject = np.repeat(np.arange(subjects), CELLS)
     label = (subject % 2 == 0).astype(int)
+    names = [f"image-{number:03}" for number in range(len(subject))]
     return pd.DataFrame(
         {
-            "image_id": [f"image-{number:03}" for number in range(len(subject))],
+            "image_id": names,
+            "file": [f"{name}.png" for name in names],
             "label": label,
             "subject": subject.astype(str),
             "group": subject.astype(str),
+            "sha256": [hashlib.sha256(name.encode()).hexdigest() for name in names],
             "cell_area": 2000 + 60 * label + generator.normal(0, 150, len(subject)),
-            "sha256": [hashlib.sha256(f"image {number}".encode()).hexdigest() for number in range(len(subject))],
             "colour": list(generator.normal([80, 35, 90], 4, (len(subject), 3)).astype(np.float32)),
         }
     )
 
 
-def splits(protocols: tuple[str, ...] = ("subject", "image")) -> pd.DataFrame:
+def splits(protocols: tuple[str, ...] = ("subject", "image"), subjects: int = SUBJECTS) -> pd.DataFrame:
     """Fold f tests and the next one validates, by subject whatever the protocol is called."""
-    cells = images()
+    cells = images(subjects)
     home = cells["subject"].astype(int) // 2 % FOLDS
     folds = []
     for protocol in protocols:
@@ -60,18 +62,13 @@ def splits(protocols: tuple[str, ...] = ("subject", "image")) -> pd.DataFrame:
     return pd.concat(folds, ignore_index=True)
 
 
-def predictions(skill: float, protocol: Protocol, seed: int) -> pd.DataFrame:
+def predictions(skill: float, protocol: Protocol, seed: int, subjects: int = SUBJECTS) -> pd.DataFrame:
     """What models of this skill say: 0 is chance, 3 is nearly perfect."""
-    table = splits((protocol,)).merge(images(), on="image_id")
+    table = splits((protocol,), subjects).merge(images(subjects), on="image_id")
     logit = skill * (table["label"] - 0.5) + np.random.default_rng(seed).normal(0, 1, len(table))
-    return table.assign(p_all=1 / (1 + np.exp(-logit))).drop(columns=["protocol", "cell_area", "sha256", "colour"])
-
-
-def training_images(protocol: Protocol) -> dict[str, str]:
-    """The folds that train on each image, by its hash, as decision.json has them."""
-    train = splits((protocol,)).query("side == 'train'").merge(images(), on="image_id")
-    folds: dict[str, str] = train.groupby("sha256")["fold"].agg(lambda numbers: " ".join(map(str, numbers))).to_dict()
-    return folds
+    return table.assign(p_all=1 / (1 + np.exp(-logit))).drop(
+        columns=["protocol", "cell_area", "file", "sha256", "colour"]
+    )
 
 
 @cache
@@ -109,6 +106,7 @@ def write_row(
     split_hash: str = "5" * 64,
     at_least: float = 0.9,
     tuned: dict[str, Any] | None = None,
+    subjects: int = SUBJECTS,
 ) -> dict[str, Any]:
     """Write models/<name>-<protocol> and results/<name>-<protocol> below `root`; return the decision."""
     models, results = (root / kind / f"{name}-{protocol}" for kind in ("models", "results"))
@@ -116,7 +114,7 @@ def write_row(
     models.mkdir(parents=True, exist_ok=True)
     for fold in range(FOLDS):
         (models / f"fold_{fold}.keras").write_bytes(fold_bytes(fold))
-    said = predictions(skill, protocol, seed)
+    said = predictions(skill, protocol, seed, subjects)
     decided = decide(said, Threshold(at_least=at_least), EVALUATE)
     decision = {
         "row": name,
@@ -132,10 +130,11 @@ def write_row(
         **({"tuned": tuned} if tuned else {}),
         "identity": hashlib.sha256(f"{name} {protocol} {skill} {seed} {data_hash}".encode()).hexdigest(),
         **decided,
-        "training_images": training_images(protocol),
+        "training_images": dict.fromkeys(images(subjects)["sha256"], "0 1"),
+        "training_subjects": sorted(images(subjects)["subject"].unique()),
     }
     write_json(models / "decision.json", decision)
-    write_json(results / "metrics.json", summarise(said, decided["folds"], images(), EVALUATE))
+    write_json(results / "metrics.json", summarise(said, decided["folds"], images(subjects), EVALUATE))
     said.to_parquet(results / "predictions.parquet", index=False)
     write_tables(said, results)
     (results / "figures" / "roc.png").write_bytes(b"a figure")

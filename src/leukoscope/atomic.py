@@ -31,6 +31,18 @@ def is_alive(pid: int) -> bool:
     return not _is_zombie(pid)
 
 
+def started(pid: int) -> str | None:
+    """When a process of this machine began, so that another one of its number is told apart; Linux alone says so.
+
+    Containers have few numbers, and give the first ones to the same commands every time.
+    """
+    try:
+        since_boot = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}:{since_boot}"
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
 def _is_zombie(pid: int) -> bool:
     """Linux alone says so; in a container without an init process they stay for ever."""
     try:
@@ -64,7 +76,8 @@ def _full_disk_told(part: Path) -> Iterator[None]:
     except LeukoscopeError:
         raise
     except Exception as error:
-        if disk_is_full(error) or shutil.disk_usage(part.parent).free >= NO_ROOM:
+        usage = shutil.disk_usage(part.parent)
+        if disk_is_full(error) or usage.free >= NO_ROOM or not usage.total:  # what has no size at all is no disk
             raise
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(part)) from error
 

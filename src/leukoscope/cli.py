@@ -62,6 +62,24 @@ def predict(
 
 
 @app.command()
+def explain(
+    paths: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images, or folders of images.")],
+    out: Annotated[Path, typer.Option(help="Put the pictures here.")] = Path("reports/explained"),
+    version: Version = None,
+    sanity: Annotated[bool, typer.Option("--sanity", help="Add the map of the model with shuffled weights.")] = False,
+) -> None:
+    """Draw where in each image a call comes from: Grad-CAM overlays of the champion, as PNG files.
+
+    A map says where the numbers were read that p rests on, and not why, nor whether the call is right.
+
+    Example: leukoscope explain data/raw/images/C-NMC_Leukemia/validation_data --out explained
+    """
+    from leukoscope.explain import explain_command
+
+    explain_command(paths, _data_name(), version, out, typer.echo, sanity=sanity)
+
+
+@app.command()
 def audit() -> None:
     """Say which images are one picture, and which subjects they join into groups.
 

@@ -122,9 +122,20 @@ def decide_ensemble(
         "layers": [],
         "mode": _all_of(decision["mode"] for decision in decisions),
         "weights_kind": _all_of(decision["weights_kind"] for decision in decisions),
-        **{shared: first[shared] for shared in ("data", "split_hash", "training_images")},
+        **{shared: first[shared] for shared in ("data", "split_hash")},
+        "training_images": _trained_on(decisions),
+        "training_subjects": sorted({subject for one in decisions for subject in one["training_subjects"]}),
         **decide(predictions, threshold, settings),
     }
+
+
+def _trained_on(decisions: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """The folds in which an image trained any member, as words like "0 3 4", by the image's sha256."""
+    folds: dict[str, set[int]] = {}
+    for decision in decisions:
+        for sha256, named in decision["training_images"].items():
+            folds.setdefault(sha256, set()).update(map(int, named.split()))
+    return {sha256: " ".join(map(str, sorted(named))) for sha256, named in folds.items()}
 
 
 def _val_auroc(predictions: pd.DataFrame) -> float | None:

@@ -64,6 +64,19 @@ FULL_DISK = (
     "command again"
 )
 PIPELINE_FOLDERS = ("data", "models", "results", "reports")
+# What is wrong with a file that the system does not give, and what to do; whatever else it says is a mistake of ours.
+FILE_FAULTS = {
+    errno.EACCES: "this user may not use it: give it the right to, or name another",
+    errno.EPERM: "this user may not use it: give it the right to, or name another",
+    errno.EROFS: "it lies where nothing may be written: name another place",
+    errno.EISDIR: "it is a folder where a file is needed: name another",
+    errno.ENOTDIR: "a part of its path is a file where a folder is needed: name another",
+    errno.ENAMETOOLONG: "its name is too long for this system: shorten it",
+    errno.ELOOP: "it is a link that leads to itself: mend it",
+    errno.EIO: "its disk does not answer: look at the disk, then run the same command again",
+    errno.ESTALE: "its disk does not answer: look at the disk, then run the same command again",
+    errno.EMFILE: "too many files are open: raise the limit (ulimit -n 4096) and run the same command again",
+}
 
 
 def _missing_output(error: FileNotFoundError) -> Path | None:
@@ -96,18 +109,29 @@ def _reported(error: Exception) -> UserError | None:
     if disk_is_full(error):
         return UserError(FULL_DISK)
     missing = _missing_output(error) if isinstance(error, FileNotFoundError) else None
-    return UserError(f"{missing} is not there: run uv run dvc repro") if missing else None
+    if missing:
+        return UserError(f"{missing} is not there: run uv run dvc repro")
+    if isinstance(error, OSError) and (fault := FILE_FAULTS.get(error.errno or 0)):
+        return UserError(f"{error.filename2 or error.filename or 'a file'}: {fault}")
+    return None
 
 
-def _message(error: LeukoscopeError) -> str:
-    """One line; of params.yaml a line for each mistake."""
-    return str(error) if isinstance(error, ConfigError) else " ".join(str(error).split())
+def one_line(said: str) -> str:
+    """The words in one line, with what a terminal would act upon, such as an escape in a file's name, spelled out."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(said.split()))
+
+
+def message(error: LeukoscopeError) -> str:
+    """What is shown of an error: one line; of params.yaml a line for each mistake."""
+    lines = str(error).splitlines() if isinstance(error, ConfigError) else [str(error)]
+    return "\n".join(one_line(line) for line in lines)
 
 
 def run_reporting_errors(run: Callable[[], None], *, debug: bool | None = None) -> int:
     """Call `run` and return the exit code: 0, or that of the error, whose message goes to stderr as one line.
 
-    A full disk and a missing output of the pipeline are the user's to mend, wherever they come up. With `debug` (by
+    A full disk, a missing output of the pipeline and a file that the system does not give (`FILE_FAULTS`) are the
+    user's to mend, wherever they come up. With `debug` (by
     default the environment variable LEUKOSCOPE_DEBUG) the traceback is let through.
     """
     if debug is None:
@@ -118,7 +142,7 @@ def run_reporting_errors(run: Callable[[], None], *, debug: bool | None = None) 
         ours = _reported(error) or error
         if debug or not isinstance(ours, LeukoscopeError):
             raise
-        print(f"error: {_message(ours)}", file=sys.stderr)
+        print(f"error: {message(ours)}", file=sys.stderr)
         return ours.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -41,6 +41,7 @@ ARTIFACTS = "artifacts"
 EXPERIMENT_PREFIX = "leukoscope/"
 SQLITE = "sqlite:///"
 LOCK_WAIT_SECONDS = 60
+LOCKED = "database is locked"  # as SQLite has it
 # They tell of each of 60 migrations of a new store, that an environment made by uv holds no pip, and once more, in
 # several lines, of every error that is raised.
 NOISY = ("alembic", "mlflow.store.db.utils", "mlflow.utils.environment")
@@ -73,7 +74,7 @@ def answering() -> Iterator[None]:
     try:
         yield
     except (MlflowException, sqlite3.Error) as error:
-        raise RegistryError(f"{unanswered(error)}: {_what_to_do()}") from error
+        raise RegistryError(f"{unanswered(error)}: {_what_to_do(LOCKED in str(error))}") from error
 
 
 def unanswered(error: Exception) -> str:
@@ -82,8 +83,10 @@ def unanswered(error: Exception) -> str:
     return shown_uri(f"MLflow's store {tracking_uri()} does not answer ({reason})")
 
 
-def _what_to_do() -> str:
+def _what_to_do(is_locked: bool) -> str:
     root = local_root(tracking_uri())
+    if is_locked:
+        return "another process writes to it: run the same command again once that one has ended; nothing is lost"
     if root and not os.access(root, os.W_OK):
         return f"this user may only read {root}, which is enough to predict"
     if root:
@@ -177,6 +180,18 @@ def _recorded_root(connection: sqlite3.Connection) -> str | None:
     return None
 
 
+@contextmanager
+def unless_there() -> Iterator[None]:
+    """Pass over the refusal to make what another process has made since it was looked for: a server has no lock."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
 def experiment_of(client: MlflowClient, data_name: str) -> str:
     """The id of the data set's experiment, which is created, or restored if it was deleted."""
     name = EXPERIMENT_PREFIX + data_name
@@ -184,8 +199,10 @@ def experiment_of(client: MlflowClient, data_name: str) -> str:
     with locked("store"):
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
-            location = str(root / ARTIFACTS / data_name) if root else None
-            return client.create_experiment(name, artifact_location=location)
+            with unless_there():
+                client.create_experiment(name, artifact_location=str(root / ARTIFACTS / data_name) if root else None)
+            experiment = client.get_experiment_by_name(name)
+    assert experiment is not None
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
     return experiment.experiment_id

@@ -33,7 +33,7 @@ from leukoscope.prediction.optics import check_scale
 from leukoscope.prediction.output import records
 from leukoscope.prediction.pictures import Picture, decoded
 from leukoscope.prediction.scoring import Score, score_pictures
-from leukoscope.prediction.sources import images_below
+from leukoscope.prediction.sources import opened_images
 from leukoscope.prediction.subjects import by_subject as summaries_by_subject
 
 PathLike = str | Path
@@ -77,7 +77,7 @@ class Model:
 
     def _scores(self, images: Images, scale: float, prevalence: float | None) -> list[Score]:
         if paths := _paths(images):
-            with images_below(paths) as files:
+            with opened_images(paths) as files:
                 scores, unreadable = score_files(files, self._champion, scale=scale, prevalence=prevalence)
             _warn(unreadable)
         else:
@@ -107,7 +107,7 @@ def read_images(paths: PathLike | Sequence[PathLike]) -> dict[str, np.ndarray]:
     """
     pictures: dict[str, np.ndarray] = {}
     unreadable = []
-    with images_below(_paths(paths)) as files:
+    with opened_images(_paths(paths)) as files:
         for file in files:
             try:
                 pictures[file.name] = decoded(read_bytes(file.path), file.name).pixels

@@ -16,7 +16,7 @@ from leukoscope.atomic import write_json
 from leukoscope.config import ModelSettings
 from leukoscope.data.synthetic import fixed_cells
 from leukoscope.errors import RegistryError
-from leukoscope.mlflow_store import default_store
+from leukoscope.mlflow_store import default_store, unless_there
 from leukoscope.models.saved_folds import load_folds, read_decision
 from leukoscope.models.scoring import SCORING_FILE, export_scoring
 from leukoscope.prediction.training_cells import TRAINING_FILE, TrainingCells
@@ -206,7 +206,8 @@ def _register(
 ) -> str:
     name = model_name(data_name)
     if not client.search_registered_models(f"name = '{name}'"):
-        client.create_registered_model(name)
+        with unless_there():
+            client.create_registered_model(name)
     with default_store():  # where MLflow looks up the logged model, whichever client asks
         version = client.create_model_version(
             name,

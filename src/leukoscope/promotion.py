@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from leukoscope import config, registry, workplace
+from leukoscope.challenge import Verdict, beats_champion, shown
 from leukoscope.config import LEAKY_PROTOCOLS, Params
 from leukoscope.errors import ConfigError, RegistryError
 from leukoscope.evaluation.baseline import baseline_area
@@ -17,19 +18,7 @@ from leukoscope.mlflow_store import answering, locked
 from leukoscope.packaging import log_version
 from leukoscope.prediction.training_cells import TrainingCells
 from leukoscope.prediction.training_range import training_cells
-from leukoscope.ranking import Candidate, comparable, rank
-from leukoscope.registry import ChampionVersion
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One check of the gate: what was measured (None where it is undefined), what it is held against, and the words."""
-
-    name: str
-    passed: bool
-    value: float | None
-    bound: float | None
-    verdict: str
+from leukoscope.ranking import Candidate, rank
 
 
 def register(
@@ -41,6 +30,7 @@ def register(
 ) -> dict[str, Any]:
     """Rank, gate, log and promote; returns the content of reports/registered.json (no version, id or time).
 
+    `images` has image_id, file, label, subject, group, sha256, cell_area (pixels) and colour of images.parquet.
     `ranking` has every row, best first, with the checks that it failed; `gate` is that of the winner, or of the first
     row where none wins. `training_range` says what the winner's version flags, and how often on unseen subjects. Inside
     `dvc exp run` the winner becomes @candidate and nothing is promoted. Raises ConfigError where params.yaml does not
@@ -68,7 +58,7 @@ def register(
     training = None
     if winner:
         training = training_cells(winner, images, splits[splits["protocol"] == protocol], params.evaluate)
-        versus, promoted, reason = _promote(data_name, winner, training)
+        versus, promoted, reason = _promote(data_name, winner, training, images, params.evaluate)
         gates[chosen].append(versus)
     else:
         promoted, reason = False, f"no row passes the gate: {_first_refusal(gates[0])}"
@@ -152,7 +142,7 @@ def _sensitive(candidate: Candidate, bound: float) -> Verdict:
     value = candidate.sensitivity
     passed = value is not None and value >= bound
     words = (
-        f"{candidate.side} sensitivity at the threshold chosen on val is {_shown(value)}, "
+        f"{candidate.side} sensitivity at the threshold chosen on val is {shown(value)}, "
         f"{'at least' if passed else 'not'} register.min_sensitivity {bound:g}{'' if passed else ' or more'}"
     )
     return Verdict("sensitivity", passed, value, bound, words)
@@ -161,9 +151,7 @@ def _sensitive(candidate: Candidate, bound: float) -> Verdict:
 def _beyond_area(candidate: Candidate, area: float | None) -> Verdict:
     value = candidate.auroc
     passed = value is not None and (area is None or value > area)
-    words = (
-        f"{candidate.side} AUROC {_shown(value)} is {'' if passed else 'not '}above {_shown(area)} of cell area alone"
-    )
+    words = f"{candidate.side} AUROC {shown(value)} is {'' if passed else 'not '}above {shown(area)} of cell area alone"
     return Verdict("better than cell area", passed, value, area, words)
 
 
@@ -191,46 +179,18 @@ def _beyond_members(candidate: Candidate) -> Verdict:
     best = max(of_members, key=lambda row: of_members[row])
     bound = of_members[best]
     passed = value > bound
-    words = f"val AUROC {_shown(value)} is {'' if passed else 'not '}above {_shown(bound)} of its best member, {best}"
+    words = f"val AUROC {shown(value)} is {'' if passed else 'not '}above {shown(bound)} of its best member, {best}"
     return Verdict("better than its members", passed, value, bound, words)
 
 
-def _shown(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.4f}"
-
-
-def beats_champion(candidate: Candidate, champion: ChampionVersion | None) -> Verdict:
-    """Whether the candidate may take the champion's place: a higher ranking AUROC on the same data, protocol and split.
-
-    These share what each fold trains on, so both are measured on groups that neither was trained on; groups that are
-    too few for an interval are too few to compare by. The champion itself, and a data set without one, pass alike, so
-    that a second run says what the first did.
-    """
-    name, value = "better than the champion", candidate.auroc
-    if champion is None or champion.identity == candidate.decision["identity"]:
-        return Verdict(name, True, value, None, "no other model is champion of this data set")
-    tags = champion.tags
-    measured_on = {"data": tags["data_hash"], "protocols": tags["protocol"], "splits": tags["split_hash"]}
-    why_not = candidate.measured["interval_reason"]
-    if measured_on != comparable(candidate.decision):
-        why_not = f"the champion, {tags['row']}, was measured on other data, another protocol or another split"
-    elif "auroc" not in tags:  # promoted by hand, from a side of one class
-        why_not = f"the champion, {tags['row']}, has no AUROC"
-    if why_not:
-        words = f"not comparable: {why_not}; to replace it, compare them yourself and run uv run leukoscope promote"
-        return Verdict(name, False, value, None, f"{words} VERSION --reason '...'")
-    bound = float(tags["auroc"])
-    passed = value is not None and value > bound
-    words = f"AUROC {_shown(value)} is {'' if passed else 'not '}above {_shown(bound)} of the champion, {tags['row']}"
-    return Verdict(name, passed, value, bound, words)
-
-
-def _promote(data_name: str, winner: Candidate, training: TrainingCells) -> tuple[Verdict, bool, str]:
+def _promote(
+    data_name: str, winner: Candidate, training: TrainingCells, images: pd.DataFrame, settings: config.Evaluate
+) -> tuple[Verdict, bool, str]:
     """Log the winner's version and, where it may be, make it champion. Prints what became of it, with its number."""
     with answering(), locked("registry"):
         version, new = log_version(data_name, winner, training)
         # Asked for only now: a server has no lock, and packaging takes long enough for another process to promote.
-        verdict = beats_champion(winner, registry.champion_or_none(data_name))
+        verdict = beats_champion(winner, registry.champion_or_none(data_name), images, settings)
         print(f"{winner.row}: version {version} of {registry.model_name(data_name)}{'' if new else ', known already'}")
         if workplace.inside_experiment():
             print(registry.set_candidate(data_name, version))
@@ -238,5 +198,9 @@ def _promote(data_name: str, winner: Candidate, training: TrainingCells) -> tupl
             return verdict, False, later
         if not verdict.passed:
             return verdict, False, verdict.verdict
-        print(registry.set_champion(data_name, version))
+        print(registry.let_pass(data_name, version))
+        champion = registry.champion(data_name)
+        if champion.identity != winner.decision["identity"]:  # another process's, which was better
+            verdict = beats_champion(winner, champion, images, settings)
+            return verdict, False, verdict.verdict
     return verdict, True, f"{winner.row} is the best row that passes every check"

@@ -18,11 +18,12 @@ OUT_OF_FOLD = ("subject", "image")
 
 @dataclass(frozen=True)
 class Candidate:
-    """A row or an ensemble with its decision.json, its metrics.json, and the folder of a row's folds' models."""
+    """A row or an ensemble with its decision.json and metrics.json, and the folders that these are in."""
 
     decision: dict[str, Any]
     metrics: dict[str, Any]
     models: Path
+    results: Path
 
     @property
     def row(self) -> str:
@@ -87,6 +88,7 @@ def _candidate(results: Path, models: Path, row: str, protocol: Protocol) -> Can
         decision=_read(models / name / DECISION_FILE),
         metrics=_read(results / name / METRICS_FILE),
         models=models / name,
+        results=results / name,
     )
     try:
         _ = candidate.auroc, candidate.sensitivity, candidate.measured["n"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
+    from leukoscope.explain import Explained
     from leukoscope.models.scoring import Scorer
     from leukoscope.prediction.champion import Champion
 
 CHAMPION, PREVIOUS, CANDIDATE = "champion", "previous", "candidate"
+PASSED = "gate"  # a version's tag: the pipeline's own gate has let it pass, and no person has chosen since
 FILES = "files"  # a version's tag: its files' SHA-256 by name, kept in the database and not beside the files
 MODEL_FILE = Path("data", "model.keras")  # where mlflow.keras puts it
 REGISTER_AGAIN = "uv run dvc repro -f -s register"
@@ -183,7 +185,52 @@ def promote(data_name: str, version: int | str, reason: str) -> str:
             f"train on '{data_name}' and register again"
         )
     client.set_model_version_tag(model_name(data_name), chosen.version, "promotion_reason", " ".join(reason.split()))
+    _forget_the_gate(client, data_name)
     return set_champion(data_name, chosen.version)
+
+
+def let_pass(data_name: str, version: str) -> str:
+    """Make a version that the gate has passed @champion, unless a better one is. Returns a line that says so.
+
+    Two processes may each find the champion worse than their own version, and the worse of them write last: a local
+    store has a lock against it, a server has none. So each marks its version, then makes it champion, and then gives
+    the place to any better one that is marked, until none is. The last one to write has looked after that, when every
+    other that wrote had marked its own; so the best is champion, whatever the order.
+    """
+    client, name = open_store(), model_name(data_name)
+    client.set_model_version_tag(name, version, PASSED, "true")
+    lines = [set_champion(data_name, version)]
+    while better := _better_than_champion(client, data_name):
+        lines.append(set_champion(data_name, better))
+    return "\n".join(lines)
+
+
+def _better_than_champion(client: MlflowClient, data_name: str) -> str | None:
+    """The best version that the gate has passed, if its AUROC is above the champion's on the same images and split."""
+    passed = [known for known in _versions(client, data_name) if PASSED in known.tags and "auroc" in known.tags]
+    now = champion(data_name)
+    better = [
+        known
+        for known in passed
+        if measured_on(known.tags) == measured_on(now.tags) and _auroc(known.tags) > _auroc(now.tags)
+    ]
+    return str(max(better, key=lambda known: _auroc(known.tags)).version) if better else None
+
+
+def measured_on(tags: Mapping[str, str]) -> dict[str, str]:
+    """What a version's figures are over, as `ranking.comparable` has it of a decision.json."""
+    return {"data": tags["data_hash"], "protocols": tags["protocol"], "splits": tags["split_hash"]}
+
+
+def _auroc(tags: Mapping[str, str]) -> float:
+    return float(tags.get("auroc", 0))
+
+
+def _forget_the_gate(client: MlflowClient, data_name: str) -> None:
+    """A person has chosen the champion: what the gate passed before has no claim to its place."""
+    for known in _versions(client, data_name):
+        if PASSED in known.tags:
+            client.delete_model_version_tag(model_name(data_name), str(known.version), PASSED)
 
 
 def set_champion(data_name: str, version: str) -> str:
@@ -216,9 +263,11 @@ def set_candidate(data_name: str, version: str) -> str:
 def rollback(data_name: str) -> str:
     """Swap @champion and @previous. Returns a line that says so; RegistryError where there is no version before."""
     now = champion(data_name)
-    before = _with_alias(open_store(), data_name, PREVIOUS)
+    client = open_store()
+    before = _with_alias(client, data_name, PREVIOUS)
     if before is None:
         raise RegistryError(f"{model_name(data_name)} has no champion before version {now.version} to go back to")
+    _forget_the_gate(client, data_name)
     return set_champion(data_name, before.version)
 
 
@@ -228,10 +277,31 @@ def load_champion(data_name: str, version: int | str | None = None) -> Champion:
 
     Raises RegistryError where it is not registered or its files are gone.
     """
-    import mlflow.artifacts
-
     from leukoscope.prediction.champion import Champion
     from leukoscope.prediction.training_cells import read_training_cells
+
+    folder, decision, number = _fetched(data_name, version)
+    return Champion(_scorer(folder, decision), decision, number, read_training_cells(folder))
+
+
+@answering()
+def load_explainer(data_name: str, version: int | str | None = None) -> Explained:
+    """The same version's saved Keras model, opened for Grad-CAM, with its decision and its number.
+
+    Loads TensorFlow. Raises RegistryError as `load_champion` does, and DataError for a model that asks for code to be
+    run.
+    """
+    from leukoscope.evaluation.explanations import Explainer
+    from leukoscope.explain import Explained
+    from leukoscope.models import load_saved
+
+    folder, decision, number = _fetched(data_name, version)
+    return Explained(Explainer(load_saved(folder / MODEL_FILE)), decision, number)
+
+
+def _fetched(data_name: str, version: int | str | None) -> tuple[Path, dict[str, Any], str]:
+    """The champion's files, or those of the version that is named, on this machine, with its decision and number."""
+    import mlflow.artifacts
 
     chosen = champion(data_name) if version is None else _version(open_store(), data_name, str(version))
     if _files_are_gone(chosen.source):
@@ -240,8 +310,7 @@ def load_champion(data_name: str, version: int | str | None = None) -> Champion:
         )
     folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=chosen.source, tracking_uri=tracking_uri()))
     _refuse_changed_files(chosen, folder)
-    decision = json.loads((folder / DECISION_FILE).read_text())
-    return Champion(_scorer(folder, decision), decision, chosen.version, read_training_cells(folder))
+    return folder, json.loads((folder / DECISION_FILE).read_text()), chosen.version
 
 
 def _scorer(folder: Path, decision: dict[str, Any]) -> Scorer:

@@ -107,6 +107,9 @@ class ModelSettings(Section):
     svm_gamma: Positive = Field(
         default=0.5, description="the kernel head's gamma, times the mean squared distance of two training images"
     )
+    svm_components: int = Field(
+        default=256, ge=1, description="principal components of the features that the kernel head compares, at most"
+    )
     class_weight: Literal["none", "balanced"] = Field(default="none", description="in the training loss")
     sampling: Literal["image", "group"] = Field(
         default="image",
@@ -145,6 +148,11 @@ class ModelSettings(Section):
         """The row's backbones, in the order of its columns."""
         own = Branch(backbone=self.backbone, weights=self.weights, taps=self.taps)
         return (own, self.beside) if self.beside else (own,)
+
+    @property
+    def trains_on_val(self) -> bool:
+        """Whether val's images train the fold's model once val has chosen its threshold: val need not stop it."""
+        return self.head == "kernel"
 
     @property
     def looks_for_the_cell(self) -> bool:

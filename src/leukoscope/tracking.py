@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leukoscope import config
-from leukoscope.atomic import is_alive
+from leukoscope.atomic import is_alive, started
 from leukoscope.config import LEAKY_PROTOCOLS
-from leukoscope.errors import RegistryError
+from leukoscope.errors import RegistryError, disk_is_full
 from leukoscope.evaluation.tuned_groups import mark, tunings
 from leukoscope.mlflow_store import (
     ARTIFACTS,
@@ -75,6 +75,7 @@ def circumstances() -> dict[str, str]:
         "dvc_stage": os.environ.get("DVC_STAGE"),
         "dvc_experiment": os.environ.get("DVC_EXP_NAME"),
         "process": f"{socket.gethostname()}:{os.getpid()}",
+        "process_started": started(os.getpid()),
     }
     return {name: value for name, value in known.items() if value}
 
@@ -95,8 +96,8 @@ def _now() -> int:
 class TrainingRun:
     """A training in progress. `epoch` and `finished` are for the stage; `training` makes and ends it.
 
-    Where the store is a server that stops answering, the training goes on without it and says so once: what it lost is
-    made up for when the row is evaluated (`run_of`).
+    Where the store stops answering (a server that died, a database that another process holds), the training goes on
+    without it and says so once: what it lost is made up for when the row is evaluated (`run_of`). A full disk ends it.
     """
 
     def __init__(self, client: MlflowClient, experiment: str, about: Mapping[str, Any]) -> None:
@@ -133,7 +134,7 @@ class TrainingRun:
         try:
             log()
         except MlflowException as error:
-            if local_root(tracking_uri()):  # a file on the disk that the results go to
+            if disk_is_full(error):  # which the results go to as well, or will
                 raise
             self._lost = True
             lost = "the training goes on without it; evaluate logs its epochs once the store answers"
@@ -219,7 +220,11 @@ def close_runs_of_dead_processes(client: MlflowClient, experiment: str) -> None:
 def process_is_dead(tags: Mapping[str, str]) -> bool:
     """Whether a process of this host made what carries these `circumstances`, and is no more."""
     host, _, pid = tags.get("process", "").rpartition(":")
-    return host == socket.gethostname() and not is_alive(int(pid))
+    if host != socket.gethostname():
+        return False
+    began, now = tags.get("process_started"), started(int(pid))
+    another = bool(began and now and began != now)  # has its number
+    return another or not is_alive(int(pid))
 
 
 def _log_params(client: MlflowClient, run_id: str, values: Mapping[str, Any]) -> None:
@@ -230,12 +235,17 @@ def _log_params(client: MlflowClient, run_id: str, values: Mapping[str, Any]) ->
 
 def _log_dataset(client: MlflowClient, run_id: str, data: Mapping[str, str]) -> None:
     from mlflow.entities import Dataset, DatasetInput, InputTag
+    from mlflow.exceptions import MlflowException
 
     source = json.dumps({"uri": "data/images.parquet"})  # relative: it holds wherever the checkout lies
     dataset = Dataset(data["name"], data["hash"][:DIGEST_LENGTH], source_type="local", source=source)
     inputs = DatasetInput(dataset, [InputTag("mlflow.data.context", "training"), InputTag("kind", data["kind"])])
-    with locked("store"):  # MLflow looks for the data set and then inserts it, so two processes could both insert it
-        client.log_inputs(run_id, [inputs])
+    # MLflow looks for the data set and then inserts it, so of two processes one may be refused; a server has no lock.
+    with locked("store"):
+        try:
+            client.log_inputs(run_id, [inputs])
+        except MlflowException:
+            client.log_inputs(run_id, [inputs])
 
 
 def run_of(

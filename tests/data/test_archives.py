@@ -3,6 +3,7 @@
 import io
 import os
 import stat
+import subprocess
 import tarfile
 import zipfile
 from pathlib import Path
@@ -132,6 +133,45 @@ def test_a_tar_cut_between_two_members_is_noticed(tmp_path: Path, members: int) 
     path.write_bytes(path.read_bytes()[:end])
     with pytest.raises(DataError, match="unexpected end of data"):
         unpack(path, tmp_path / "out", "a")
+
+
+def test_a_zip64_and_a_tar_with_holes_come_out_as_they_went_in(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as zipped, zipped.open("a.bmp", "w", force_zip64=True) as member:
+        member.write(b"cell")
+    unpack(tmp_path / "a.zip", tmp_path / "zip", "a")
+    assert unpacked(tmp_path / "zip") == {"a.bmp": b"cell"}
+    (tmp_path / "set").mkdir()
+    with (tmp_path / "set/a.bmp").open("wb") as file:
+        file.write(b"cell")
+        file.truncate(1_000_000)
+    subprocess.run(["tar", "--sparse", "-cf", tmp_path / "a.tar", "-C", tmp_path / "set", "."], check=True)
+    assert (tmp_path / "a.tar").stat().st_size < 100_000
+    unpack(tmp_path / "a.tar", tmp_path / "tar", "a")
+    assert unpacked(tmp_path / "tar") == {"a.bmp": b"cell".ljust(1_000_000, b"\0")}
+
+
+def test_a_tar_whose_holes_are_no_numbers_is_one_clear_error(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+        info = tarfile.TarInfo("a.bmp")
+        info.size, info.pax_headers = 512, {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}
+        tar.addfile(info, io.BytesIO(b"\x89PNG\r\n".ljust(512)))
+    with pytest.raises(DataError, match="not a whole zip or tar archive"):
+        unpack(tmp_path / "a.tar", tmp_path / "out", "a")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a\n1.bmp", r"of its member b'a\\n1.bmp', its name holds a control character: rename it and pack it again"),
+        ("a\udce9.bmp", r"of its member b'a\\xe9.bmp', its name is not UTF-8: rename it and pack it again"),
+        ("n" * 300 + ".bmp", r"a cannot be unpacked: n{300}\.bmp: File name too long"),
+        ("set/all/p1/0.bmp/1.bmp", r"a cannot be unpacked: set/all/p1/0\.bmp: (File exists|Not a directory)"),
+    ],
+)
+def test_a_member_s_name_that_cannot_be_used_is_named(tmp_path: Path, name: str, message: str) -> None:
+    pack(tmp_path / "a.tar", {**CONTENT, name: b"x"})
+    with pytest.raises(DataError, match=message):
+        unpack(tmp_path / "a.tar", tmp_path / "out", "a")
 
 
 def test_a_flipped_bit_in_a_zip_is_noticed(tmp_path: Path) -> None:

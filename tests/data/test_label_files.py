@@ -72,12 +72,20 @@ def test_a_listing_gives_file_class_and_person(table: Path) -> None:
         ("../a.png,x,p1", r"line 2: \.\./a\.png must be a path below fetch\.path"),
         ("/a.png,x,p1", "must be a path below"),
         ("a.png,x,p1\n./a.png,y,p1", "line 3: ./a.png is listed twice"),
+        ('"a\nb.png",x,p1', "line 3: file holds a control character"),
+        ("a.png,x,p\0001", "line 2: subject holds a control character"),
         ("", "lists no images"),
     ],
 )
 def test_a_malformed_listing_is_named(table: Path, rows: str, message: str) -> None:
     table.write_text(f"file,label,subject\n{rows}\n")
     with pytest.raises(DataError, match=message):
+        read_listing(table)
+
+
+def test_a_column_that_comes_twice_is_named(table: Path) -> None:
+    table.write_text("file,label,subject,Label\na.png,x,p1,y\n")
+    with pytest.raises(DataError, match=r"labels\.csv has two columns called label: keep one of them"):
         read_listing(table)
 
 

@@ -1,5 +1,6 @@
 """Which images a folder holds, whatever its layout."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -145,6 +146,22 @@ def test_a_link_that_leads_back_up_ends(tmp_path: Path, write: Write) -> None:
     assert len(find(tmp_path).images) == 7
 
 
+def test_a_name_that_a_terminal_would_act_upon_is_an_error_that_spells_it_out(tmp_path: Path, write: Write) -> None:
+    write_cnmc(write, KAGGLE)
+    for name in ("\x1b[2J.bmp", "a\n1.bmp"):
+        (tmp_path / name).touch()
+        with pytest.raises(DataError, match=r"its name holds a control character: rename it") as error:
+            find(tmp_path)
+        assert ascii(name)[1:-1] in str(error.value)
+        (tmp_path / name).unlink()
+
+
+def test_a_pipe_among_the_images_is_passed_over(tmp_path: Path, write: Write) -> None:
+    write_cnmc(write, KAGGLE)
+    os.mkfifo(tmp_path / "9.bmp")
+    assert len(find(tmp_path).images) == 7
+
+
 def test_links_that_lead_to_themselves_end(tmp_path: Path, write: Write) -> None:
     write_cnmc(write, KAGGLE)
     for name, target in (("a", "b"), ("b", "a"), ("notes.csv", "notes.csv")):
@@ -231,7 +248,7 @@ if sys.platform == "linux":  # other systems' file names are Unicode
     def test_a_name_that_is_not_utf_8_is_an_error(tmp_path: Path, write: Write) -> None:
         write_cnmc(write, KAGGLE)
         (tmp_path / "b\udce9b\udce9.png").write_bytes(b"x")
-        with pytest.raises(DataError, match="which is not UTF-8: rename it"):
+        with pytest.raises(DataError, match="its name is not UTF-8: rename it"):
             find(tmp_path)
 
 

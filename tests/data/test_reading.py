@@ -1,6 +1,7 @@
 """One way to decode a picture, and one line for each that cannot be."""
 
 import io
+import os
 import struct
 from pathlib import Path
 
@@ -107,6 +108,13 @@ def test_a_broken_file_is_named_with_the_reason_in_one_line(tmp_path: Path, data
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"gone\.png: no such file"):
         read_rgb(tmp_path / "gone.png")
+
+
+def test_a_pipe_and_a_device_are_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "cell.png")
+    for path in (tmp_path / "cell.png", Path("/dev/zero")):
+        with pytest.raises(DataError, match=rf"{path}: not a file; take it out"):
+            read_rgb(path)
 
 
 def test_a_file_that_is_larger_than_any_picture_is_not_read_whole(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Stage fetch's work: data/raw from a folder, an archive or drawn cells, whole or not at all."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import pandas as pd
 import pytest
 
 from leukoscope.config import Fetch, Synthetic
+from leukoscope.data import sources
 from leukoscope.data.catalogue import TABLE_I
+from leukoscope.data.layouts import ImageSet, find_images
 from leukoscope.data.sources import fetch
 from leukoscope.errors import ConfigError, DataError
 from tests.standin import picture_bytes, write_standin
@@ -130,6 +133,27 @@ def test_a_file_for_a_folder_and_a_folder_for_an_archive_say_what_to_set(tmp_pat
         fetch(Fetch(source="folder", path=small / "labels.csv"), tmp_path / "raw")
     with pytest.raises(DataError, match=r"is a folder; set fetch\.source: folder"):
         fetch(Fetch(source="archive", path=small), tmp_path / "raw")
+
+
+@pytest.mark.parametrize("source", ["folder", "archive"])
+def test_a_pipe_for_an_archive_is_not_waited_for(tmp_path: Path, source: str) -> None:
+    os.mkfifo(tmp_path / "cells.zip")
+    with pytest.raises(DataError, match=r"cells\.zip is neither a file nor a folder"):
+        fetch(Fetch(source=source, name="small", path=tmp_path / "cells.zip"), tmp_path / "data/raw")
+
+
+def test_a_file_that_vanishes_while_it_is_fetched_is_named(
+    tmp_path: Path, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find_and_lose(*words: object) -> ImageSet:
+        found = find_images(*words)  # type: ignore[arg-type]
+        (small / FILES[1]).unlink()
+        return found
+
+    monkeypatch.setattr(sources, "find_images", find_and_lose)
+    with pytest.raises(DataError, match=rf"{FILES[1]} cannot be read \(no such file.*: it went while it was fetched"):
+        fetch(Fetch(source="folder", name="small", path=small), tmp_path / "data/raw")
+    assert not (tmp_path / "data/raw").exists()
 
 
 @pytest.mark.parametrize("target", ["source/C-NMC_Leukemia/raw", "source", "."])

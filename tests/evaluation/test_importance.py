@@ -32,9 +32,9 @@ def exchanged(tested: pd.DataFrame) -> list[Exchanged]:
     p = tested["p_all"].to_numpy()
     noise = np.random.default_rng(0).random((3, len(p)))
     return [
-        Exchanged("tap", "unread", 10, np.stack([p, p, p])),
-        Exchanged("tap", "half", 20, (p + noise) / 2),
-        Exchanged("statistic", "all", 30, np.full((3, len(p)), 0.5)),
+        Exchanged("tap", "unread", 10, np.stack([p, p, p]), p),
+        Exchanged("tap", "half", 20, (p + noise) / 2, p),
+        Exchanged("statistic", "all", 30, np.full((3, len(p)), 0.5), p),
     ]
 
 
@@ -71,7 +71,7 @@ def test_a_groups_fall_is_towards_its_own_class(tested: pd.DataFrame, exchanged:
 
 def test_too_few_groups_give_a_reason_in_place_of_an_interval(make_predictions, settings: Evaluate) -> None:
     tested = side_of(make_predictions(subjects_all=3, subjects_hem=2), "test")
-    one = Exchanged("tap", "half", 1, tested["p_all"].to_numpy()[None] / 2)
+    one = Exchanged("tap", "half", 1, tested["p_all"].to_numpy()[None] / 2, tested["p_all"].to_numpy())
     (row,) = parts_table(tested, [one], settings).to_dict("records")
     assert row["fall"] == pytest.approx(0)
     assert row["fall_low"] is None

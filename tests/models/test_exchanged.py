@@ -103,6 +103,8 @@ def test_only_what_the_row_reads_costs_it_anything(images: pd.DataFrame, trained
     assert np.all(right * (tested["p_all"] - 0.5) > 0.4)
     said = {one.part: one for one in exchanged_predictions(trained, row, seed=7)}
     assert {part: one.columns for part, one in said.items()} == {"near": 4, "far": 6, "mean": 5, "deviation": 5}
+    for one in said.values():
+        np.testing.assert_allclose(one.as_is, tested["p_all"], atol=1e-6)
     for unread in ("near", "deviation"):
         np.testing.assert_allclose(said[unread].p_all, np.tile(tested["p_all"], (REPEATS, 1)), atol=1e-6)
     # whole pictures come over, all turns of one: p is as sure as before, of a class that is drawn anew

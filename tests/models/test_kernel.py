@@ -19,6 +19,7 @@ from leukoscope.models.fitting import HISTORY_COLUMNS, History, Vectors
 from leukoscope.models.heads import probability
 from leukoscope.models.kernel import fit_kernel_head
 from leukoscope.models.sampling import group_weights
+from leukoscope.models.saved_folds import fold_sigmoids, save_fold
 from leukoscope.models.training import TrainedFold, Training, TrainingData
 
 ROW = ModelSettings(backbone="mobilenetv2", weights="none", head="kernel", svm_c=3, svm_gamma=0.7)
@@ -59,7 +60,8 @@ def test_the_layers_give_the_machines_decision(weighing: dict, tmp_path: Path) -
     groups = np.repeat(train.groups, 2)
     machine.fit(standard, labels, sample_weight=group_weights(labels, groups) if row.sampling == "group" else None)
     expected = machine.decision_function(scaler.transform(val.features[:, 0]))
-    np.testing.assert_allclose(decision(head, val.features[:, 0]), expected, atol=1e-4)
+    # scikit-learn's solver stops within a tolerance, where components turn the last digits of its input
+    np.testing.assert_allclose(decision(head, val.features[:, 0]), expected, atol=5e-3)
     assert roc_auc_score(val.labels, expected) > 0.9
 
     export(head, tmp_path / "head.xml")
@@ -76,13 +78,13 @@ def test_the_mean_squared_distance_is_that_of_the_training_images() -> None:
     assert distances.mean() == pytest.approx(2 * 19, rel=1e-3)
 
 
-def test_p_is_calibrated_on_val_and_two_sigmoids_sum_to_one() -> None:
+def test_p_is_calibrated_for_groups_that_are_not_there_and_two_sigmoids_sum_to_one() -> None:
     train, val = side(300, seed=1), side(400, seed=2)
     head, history = fitted(ROW, train, val)
     sigmoids = head.predict(val.features[:, 0], verbose=0)
     np.testing.assert_allclose(sigmoids.sum(axis=1), 1, atol=1e-6)
     np.testing.assert_allclose(np.asarray(probability(sigmoids))[:, 0], sigmoids[:, 1], atol=1e-6)
-    assert sigmoids[:, 1].mean() == pytest.approx(val.labels.mean(), abs=0.01)
+    assert sigmoids[:, 1].mean() == pytest.approx(val.labels.mean(), abs=0.05)
     (epoch,) = history.epochs
     assert set(epoch) == {*HISTORY_COLUMNS} - {"learning_rate"}
     assert epoch["epoch"] == 1
@@ -93,12 +95,23 @@ def test_p_is_calibrated_on_val_and_two_sigmoids_sum_to_one() -> None:
     assert epoch["accuracy"] > epoch["val_accuracy"] > 0.8
 
 
-def test_a_val_side_that_disagrees_does_not_turn_the_order() -> None:
+def test_val_decides_nothing_about_the_head_that_is_asked_about_it() -> None:
     train, val = side(300, seed=1), side(400, seed=2)
-    head, _ = fitted(ROW, train, replace(val, labels=1 - val.labels))
-    p = head.predict(val.features[:, 0], verbose=0)[:, 1]
-    assert roc_auc_score(val.labels, p) > 0.9
-    assert np.ptp(p) < 0.05
+    head, _ = fitted(ROW, train, val)
+    turned, _ = fitted(ROW, train, replace(val, labels=1 - val.labels))
+    for own, others in zip(head.get_weights(), turned.get_weights(), strict=True):
+        np.testing.assert_array_equal(own, others)
+
+
+def test_a_few_components_say_nearly_what_all_columns_say() -> None:
+    rng = np.random.default_rng(5)
+    mixed = rng.normal(size=(20, 300)).astype(np.float32)
+    sides = (side(300, seed=1), side(90, seed=2))
+    train, val = (replace(one, features=one.features @ mixed) for one in sides)
+    heads = {count: fitted(ROW.model_copy(update={"svm_components": count}), train, val)[0] for count in (19, 300)}
+    assert heads[19].get_layer("components").kernel.shape == (300, 19)
+    few, all_columns = (decision(head, val.features[:, 0]) for head in heads.values())
+    np.testing.assert_allclose(few, all_columns, atol=2e-2)
 
 
 def test_a_column_that_never_varied_in_training_decides_nothing() -> None:
@@ -124,7 +137,7 @@ def folds(data: TrainingData, images: pd.DataFrame, store: Path) -> list[Trained
     return list(Training(row, Train(), Augment(), data, split[split["protocol"] == "subject"], store).folds())
 
 
-def test_a_fold_reads_its_train_side_and_plain_val_and_repeats_to_the_last_bit(
+def test_a_fold_does_not_read_its_test_side_and_repeats_to_the_last_bit(
     data: TrainingData, images: pd.DataFrame, tmp_path: Path
 ) -> None:
     first = folds(data, images, tmp_path)
@@ -133,7 +146,6 @@ def test_a_fold_reads_its_train_side_and_plain_val_and_repeats_to_the_last_bit(
         sides = split[(split["protocol"] == "subject") & (split["fold"] == number)]
         features, labels = data.features.copy(), data.labels.copy()
         features[data.positions(sides, "test")], labels[data.positions(sides, "test")] = np.nan, -1
-        features[data.positions(sides, "val"), 1:] = np.nan
         blinded = Training(
             ROW.model_copy(update={"views": 1}),
             Train(),
@@ -143,9 +155,37 @@ def test_a_fold_reads_its_train_side_and_plain_val_and_repeats_to_the_last_bit(
             tmp_path,
         )
         (again,) = blinded.folds()
-        assert [weights.tolist() for weights in again.model.get_weights()] == [
-            weights.tolist() for weights in fold.model.get_weights()
-        ]
+        for before, after in ((again.model, fold.model), (again.before_val, fold.before_val)):
+            assert [values.tolist() for values in before.get_weights()] == [
+                values.tolist() for values in after.get_weights()
+            ]
+
+
+def test_vals_images_train_the_model_and_not_the_one_that_is_asked_about_them(
+    data: TrainingData, images: pd.DataFrame, tmp_path: Path
+) -> None:
+    split = make_splits(images, Split(folds=3), ("subject",))
+    sides = split[(split["protocol"] == "subject") & (split["fold"] == 0)]
+    moved = data.features.copy()
+    moved[data.positions(sides, "val")] += 1
+    first, other = (
+        next(iter(Training(ROW, Train(), Augment(), replace(data, features=features), sides, tmp_path).folds()))
+        for features in (data.features, moved)
+    )
+    same = [np.array_equal(a, b) for a, b in zip(first.model.get_weights(), other.model.get_weights(), strict=False)]
+    assert not all(same)
+    for own, others in zip(first.before_val.get_weights(), other.before_val.get_weights(), strict=True):
+        np.testing.assert_array_equal(own, others)
+    save_fold(first, tmp_path)
+    vectors = data.features[:, 0]
+    for model, knows_val in ((first.model, True), (first.before_val, False)):
+        said = fold_sigmoids(tmp_path, 0, knows_val=knows_val)(vectors)
+        np.testing.assert_allclose(said, model.predict(vectors, verbose=0), atol=2e-4)
+    alone = Training(ROW, Train(), Augment(), data, sides, tmp_path, with_val=False)
+    (without,) = alone.folds()
+    assert without.before_val is None
+    for own, others in zip(first.before_val.get_weights(), without.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(own, others)
 
 
 def test_a_raw_model_is_the_mean_of_kernel_heads(tmp_path: Path) -> None:

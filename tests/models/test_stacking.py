@@ -12,7 +12,7 @@ from leukoscope.config import ModelSettings
 from leukoscope.errors import SplitError
 from leukoscope.models.fitting import History, Vectors
 from leukoscope.models.kernel import fit_kernel_head
-from leukoscope.models.stacking import Evidence, decision_alone, stacked
+from leukoscope.models.stacking import SMALLEST_WEIGHT, Evidence, stacked
 
 ROW = ModelSettings(backbone="mobilenet", weights="none", head="kernel", statistics=("area",))
 GROUPS = 24
@@ -118,13 +118,17 @@ def test_classes_that_do_not_overlap_have_finite_weights() -> None:
 
 def test_one_group_of_a_class_is_too_few_and_says_what_to_do() -> None:
     train = cells(40, 1, groups=2)
-    with pytest.raises(SplitError, match=r"two groups of each class.*has 1 of one: set statistics: \[\]"):
+    with pytest.raises(SplitError, match=r"two groups of subjects in each class .* has 1 of one: lower split.folds"):
         stacked(train, 1, lambda known, left: np.zeros(len(left)))
 
 
-def test_a_row_without_statistics_has_the_decision_alone(tmp_path: Path) -> None:
-    decision = np.array([-1.0, 0.5, 2.0])
-    np.testing.assert_array_equal(decision_alone().of(decision, np.empty((3, 0))), decision)
+def test_left_out_groups_do_not_turn_a_decision_around() -> None:
+    train = cells(200, 1)
+    evidence = stacked(train, 0, lambda known, left: 0.5 - train.labels[left])
+    assert evidence.weights == [SMALLEST_WEIGHT]
+
+
+def test_a_head_with_statistics_loads_in_safe_mode(tmp_path: Path) -> None:
     head = fitted(ROW, cells(200, 1), unseen(100, 2))
     head.save(tmp_path / "head.keras")
     loaded = keras.saving.load_model(tmp_path / "head.keras", safe_mode=True)

@@ -88,12 +88,13 @@ def answers(folder: Path, question: str) -> list[tuple]:
         return store.execute(question).fetchall()
 
 
-def test_a_kill_in_every_stage_changes_no_digit(
+def test_two_kills_in_every_stage_change_no_digit(
     disturbed: Checkout, undisturbed: Checkout, said: list[str], tmp_path: Path
 ) -> None:
     disturbed.run("git", "remote", "add", "origin", f"https://somebody:{SECRET}@git.example.org/cells.git")
     path = f"{KILLED}{os.pathsep}{disturbed.environment()['PYTHONPATH']}"
-    for _ in STAGES:
+    kills = {f"{stage} {moment}" for stage in STAGES for moment in ("writing", "ending")}
+    for _ in kills:
         killed = repro(disturbed, KILLED_ONCE=str(tmp_path), PYTHONPATH=path)
         said.append(killed.communicate()[0])
         assert killed.returncode == -9, said[-1]
@@ -102,7 +103,7 @@ def test_a_kill_in_every_stage_changes_no_digit(
     last = repro(disturbed)
     said.append(last.communicate()[0])
     assert last.returncode == 0, said[-1]
-    assert {stage.name for stage in tmp_path.iterdir()} == STAGES
+    assert {kill.name for kill in tmp_path.iterdir()} == kills
     assert metrics(disturbed) == metrics(undisturbed)
     assert disturbed.stale() == {}
     assert half_files(disturbed) == []

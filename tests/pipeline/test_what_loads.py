@@ -31,6 +31,8 @@ COMMANDS: dict[str, set[str]] = {
     "--help": set(),
     "audit": set(),
     "champion": {"mlflow"},
+    "explain data/raw/images/C-NMC_Leukemia/testing_data": {"mlflow"} | KERAS,
+    "explain --help": set(),
     "predict data/raw/images": {"mlflow", "openvino"},
     "profile demo": set(),
     "summary": {"mlflow"},

@@ -11,7 +11,7 @@ import pytest
 from leukoscope.prediction.training_cells import fingerprint
 from leukoscope.prediction.training_range import training_cells
 from leukoscope.ranking import Candidate
-from tests.trained_rows import EVALUATE, images, splits, training_images
+from tests.trained_rows import EVALUATE, images, splits
 
 
 @pytest.fixture
@@ -20,9 +20,9 @@ def candidate() -> Candidate:
     decision = {
         "protocol": "subject",
         "folds": {"0": {}, "1": {}, "2": {}},
-        "training_images": training_images("subject"),
+        "training_images": dict.fromkeys(images()["sha256"], "0 1"),
     }
-    return Candidate(decision, {}, Path())
+    return Candidate(decision, {}, Path(), Path())
 
 
 def test_the_range_is_that_of_the_training_cells_without_their_extremes(candidate: Candidate) -> None:

@@ -18,7 +18,7 @@ import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO
 
-from leukoscope.data.names import IMAGE_SUFFIXES, is_hidden
+from leukoscope.data.names import IMAGE_SUFFIXES, is_hidden, name_fault
 from leukoscope.errors import DataError
 from leukoscope.progress import progress
 
@@ -33,7 +33,10 @@ _DAMAGE = (
     zipfile.BadZipFile,
     NotImplementedError,
     EOFError,
-    UnicodeDecodeError,
+    ValueError,  # with the three below, what tarfile's reading of sparse files and long headers meets
+    OverflowError,
+    IndexError,
+    KeyError,
     zlib.error,
     lzma.LZMAError,
 )
@@ -54,9 +57,17 @@ def unpack(archive: Path, folder: Path, shown: str) -> None:
     except OSError as error:
         if error.errno is None:  # how gzip and bz2 report bytes that are not theirs
             raise DataError(_damaged(shown, error)) from None
-        raise DataError(f"{shown} cannot be unpacked into {folder.parent}: {error.strerror}") from None
+        raise DataError(f"{shown} cannot be unpacked: {_inside(error.filename, folder)}{error.strerror}") from None
     except _DAMAGE as error:
         raise DataError(_damaged(shown, error)) from None
+
+
+def _inside(named: str | None, folder: Path) -> str:
+    """What an error names, as the archive's member where it is one."""
+    if named is None:
+        return ""
+    path = Path(named)
+    return f"{path.relative_to(folder) if path.is_relative_to(folder) else path}: "
 
 
 def _damaged(shown: str, error: Exception | str) -> str:
@@ -130,6 +141,8 @@ def _wanted(name: str, shown: str) -> PurePosixPath | None:
         raise DataError(f"{shown} is not safe to unpack: its member {name!r} points outside the folder")
     if path.suffix.lower() not in _WANTED or any(is_hidden(part) for part in path.parts):
         return None
+    if fault := name_fault(name):
+        raise DataError(f"{shown} is refused: of its member {os.fsencode(name)!r}, {fault} and pack it again")
     return path
 
 

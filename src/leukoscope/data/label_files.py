@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from leukoscope.data.names import CLASSES, parse_uid
+from leukoscope.data.names import CLASSES, name_fault, parse_uid
 from leukoscope.errors import DataError
 
 PRELIM_COLUMNS = ("patient_id", "new_names", "labels")
@@ -63,6 +63,8 @@ def read_listing(table: Path) -> list[Listed]:
         listed = Listed(Path(row["file"].replace("\\", "/")).as_posix(), row["label"], row["subject"])
         if empty := [column for column in LISTING_COLUMNS if not row[column]]:
             raise DataError(f"{where}: {empty[0]} is empty")
+        if odd := [column for column in LISTING_COLUMNS if name_fault(row[column])]:
+            raise DataError(f"{where}: {odd[0]} holds a control character, such as the end of a line")
         if listed.file.startswith("/") or ".." in Path(listed.file).parts:
             raise DataError(f"{where}: {row['file']} must be a path below fetch.path")
         if listed.file in seen:
@@ -92,6 +94,8 @@ def _header(table: Path) -> list[str]:
 def _rows(table: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
     records = _records(table)
     header = next(records)[1]
+    if twice := [column for column in columns if header.count(column) > 1]:
+        raise DataError(f"{table.name} has two columns called {twice[0]}: keep one of them")
     for line, record in records:
         if not any(record):
             continue

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from leukoscope.config import Fetch
 from leukoscope.data import label_files
-from leukoscope.data.names import CLASSES, IMAGE_SUFFIXES, is_hidden, parse_path
+from leukoscope.data.names import CLASSES, IMAGE_SUFFIXES, is_hidden, name_fault, parse_path
 from leukoscope.errors import DataError
 from leukoscope.workplace import checkout
 
@@ -119,8 +119,11 @@ def scan(root: Path) -> Tree:
     return tree
 
 
-def _is(entry: os.DirEntry[str], kind: str) -> bool:
-    """Whether an entry is a "dir" or a "file", also through links; a link that leads to itself is neither."""
+def _is(entry: os.DirEntry[str] | Path, kind: str) -> bool:
+    """Whether it is a "dir" or a "file", also through links; a link that leads to itself is neither.
+
+    Nor is what a table names by words that are too long for a name.
+    """
     try:
         return entry.is_dir() if kind == "dir" else entry.is_file()
     except OSError:
@@ -135,8 +138,8 @@ def _visible_entries(folder: str) -> list[os.DirEntry[str]]:
     except OSError as error:
         raise DataError(f"{folder} cannot be read: {error.strerror}") from None
     for entry in visible:
-        if any("\ud800" <= character <= "\udfff" for character in entry.name):  # bytes that are no UTF-8
-            raise DataError(f"{folder} holds the name {os.fsencode(entry.name)!r}, which is not UTF-8: rename it")
+        if fault := name_fault(entry.name):
+            raise DataError(f"{folder} holds {os.fsencode(entry.name)!r}: {fault}")
     return visible
 
 
@@ -218,7 +221,7 @@ def _listed_images(root: Path, tree: Tree, table: Path, settings: Fetch) -> Imag
     images, missing = [], []
     for row in rows:
         base = root if row.file in present else table.parent
-        if row.file not in present and not (base / row.file).is_file():
+        if row.file not in present and not _is(base / row.file, "file"):
             missing.append(row.file)
             continue
         if PurePosixPath(row.file).suffix.lower() not in IMAGE_SUFFIXES:

@@ -8,6 +8,7 @@ that names a set, a fold or a class. Training images carry everything in their n
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -43,6 +44,15 @@ class CnmcName:
 def is_hidden(name: str) -> bool:
     """True for what file managers and macOS leave behind: dot files, ._ forks, __MACOSX."""
     return name.startswith(".") or name == "__MACOSX"
+
+
+def name_fault(name: str) -> str | None:
+    """Why a file of this name is not used: its bytes are no UTF-8, or it holds what a terminal would act upon."""
+    if any("\ud800" <= character <= "\udfff" for character in name):  # how Python keeps bytes that are no UTF-8
+        return "its name is not UTF-8: rename it"
+    if any(unicodedata.category(character) == "Cc" for character in name):
+        return "its name holds a control character: rename it"
+    return None
 
 
 def parse_uid(stem: str) -> tuple[str, int] | None:

@@ -33,16 +33,18 @@ def frame_and_resize(picture: np.ndarray, frame: int, size: int) -> np.ndarray:
 
 def centre_frame(picture: np.ndarray, frame: int) -> np.ndarray:
     """The centre `frame` x `frame` pixels, with black beyond the picture's edge."""
-    margin = (frame + 1) // 2
     out = np.zeros((frame, frame, 3), np.uint8)
-    source, target = [], []
-    for length in picture.shape[:2]:
-        start = (length + 2 * margin - frame) // 2 - margin
-        first, last = max(start, 0), min(start + frame, length)
-        source.append(slice(first, last))
-        target.append(slice(first - start, last - start))
-    out[tuple(target)] = picture[tuple(source)]
+    rows, columns = (centred(length, frame) for length in picture.shape[:2])
+    out[rows[1], columns[1]] = picture[rows[0], columns[0]]
     return out
+
+
+def centred(length: int, frame: int) -> tuple[slice, slice]:
+    """Where a picture's side of `length` pixels meets the centre `frame` pixels: there, and within the frame."""
+    margin = (frame + 1) // 2
+    start = (length + 2 * margin - frame) // 2 - margin
+    first, last = max(start, 0), min(start + frame, length)
+    return slice(first, last), slice(first - start, last - start)
 
 
 def pack_images(images: pd.DataFrame, raw: Path, packs: Sequence[Pack], folder: Path) -> None:

@@ -7,6 +7,7 @@ whoever reads them.
 from __future__ import annotations
 
 import io
+import stat
 import struct
 import warnings
 from pathlib import Path
@@ -47,7 +48,10 @@ def read_rgb(source: Path | str | bytes, name: str | None = None) -> np.ndarray:
 def read_bytes(file: Path) -> bytes:
     """A file's bytes. Raises DataError if it cannot be read, or is larger than any picture that may be decoded."""
     try:
-        if file.stat().st_size <= MAX_BYTES:
+        about = file.stat()
+        if not stat.S_ISREG(about.st_mode):  # a pipe would be waited for, a device may never end
+            raise DataError(f"{file}: not a file; take it out")
+        if about.st_size <= MAX_BYTES:
             return file.read_bytes()
     except OSError as error:
         raise DataError(f"{file}: {(error.strerror or 'unreadable').lower()}") from None

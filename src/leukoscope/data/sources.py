@@ -102,13 +102,14 @@ def fetch(settings: Fetch, target: Path = RAW) -> FetchSummary:
 
 @contextmanager
 def _unreadable_named() -> Iterator[None]:
-    """Turn a permission that is missing, for an image or a table, into DataError."""
+    """Turn an image or a table that the system does not give, or that vanished meanwhile, into DataError."""
     try:
         yield
-    except PermissionError as error:
+    except (PermissionError, FileNotFoundError) as error:
+        gone = isinstance(error, FileNotFoundError)
+        to_do = "it went while it was fetched: run it again" if gone else "give this user the right to, or take it out"
         raise DataError(
-            f"{error.filename} cannot be read ({(error.strerror or '').lower()}): give this user the right to, or take "
-            f"it out; nothing was fetched"
+            f"{error.filename} cannot be read ({(error.strerror or '').lower()}): {to_do}; nothing was fetched"
         ) from None
 
 
@@ -161,6 +162,8 @@ def _user_path(settings: Fetch) -> Path:
     path = checkout() / settings.path.expanduser()
     if not path.exists():
         raise DataError(f"fetch.path: {settings.path} does not exist")
+    if not (path.is_file() or path.is_dir()):  # a pipe would be waited for, a device may never end
+        raise DataError(f"fetch.path: {settings.path} is neither a file nor a folder")
     return path
 
 

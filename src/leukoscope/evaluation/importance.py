@@ -31,13 +31,14 @@ class Exchanged(NamedTuple):
     """p(ALL) float64 [repeats, images] where a part of a row's features, so many `columns`, is another subject's.
 
     The images are the tested ones, by fold and in each by image_id. `dimension` is what the part is one of: tap,
-    colours, statistic or backbone.
+    colours, statistic or backbone. `as_is` [images] is what the same models say with nothing exchanged.
     """
 
     dimension: str
     part: str
     columns: int
     p_all: Floats
+    as_is: Floats
 
 
 def parts_table(tested: pd.DataFrame, exchanged: Sequence[Exchanged], settings: Evaluate) -> pd.DataFrame:
@@ -46,11 +47,11 @@ def parts_table(tested: pd.DataFrame, exchanged: Sequence[Exchanged], settings: 
     `tested` are prediction rows of both classes as `side_of` gives them. The fall's interval resamples groups, paired;
     which images were exchanged for which stays.
     """
-    y, p = labels_and_scores(tested)
+    y, _ = labels_and_scores(tested)
     resamples = resample(y, tested["group"], settings)
-    area, drawn = roc_auc_score(y, p), auroc_resamples(y, p, resamples)
     rows = []
     for one in exchanged:
+        area, drawn = roc_auc_score(y, one.as_is), auroc_resamples(y, one.as_is, resamples)
         left = np.mean([roc_auc_score(y, repeat) for repeat in one.p_all])
         falls = drawn - np.mean([auroc_resamples(y, repeat, resamples) for repeat in one.p_all], axis=0)
         rows.append((*one[:3], area, left, area - left, *resamples.interval(falls), resamples.reason))
@@ -58,12 +59,13 @@ def parts_table(tested: pd.DataFrame, exchanged: Sequence[Exchanged], settings: 
 
 
 def images_table(tested: pd.DataFrame, exchanged: Sequence[Exchanged]) -> pd.DataFrame:
-    """p(ALL) of each tested image with each part exchanged, the mean of the repeats."""
+    """p(ALL) of each tested image as it is and with each part exchanged, the mean of the repeats."""
     return pd.DataFrame(
         {
             "dimension": np.repeat([one.dimension for one in exchanged], len(tested)),
             "part": np.repeat([one.part for one in exchanged], len(tested)),
             "image_id": np.tile(tested["image_id"], len(exchanged)),
+            "p_as_is": np.concatenate([np.zeros(0), *(one.as_is for one in exchanged)]),
             "p_exchanged": np.array([one.p_all.mean(axis=0) for one in exchanged]).ravel(),
         }
     )
@@ -73,7 +75,7 @@ def groups_table(tested: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
     """By how much a group's mean p of the right class falls with each part exchanged (`images_table`), most first."""
     rows = images.merge(tested, on="image_id", validate="many_to_one")
     right = np.where(rows["label"] == 1, 1, -1)
-    rows = rows.assign(fall=right * (rows["p_all"] - rows["p_exchanged"]), **{"class": rows["label"].map(CLASSES)})
+    rows = rows.assign(fall=right * (rows["p_as_is"] - rows["p_exchanged"]), **{"class": rows["label"].map(CLASSES)})
     by = ["dimension", "part", "class", "group"]
     table = rows.groupby(by, sort=False).agg(n=("image_id", "size"), fall=("fall", "mean")).reset_index()
     return table.sort_values("fall", ascending=False, kind="stable", ignore_index=True)

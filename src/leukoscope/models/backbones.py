@@ -14,7 +14,7 @@ import numpy as np
 
 from leukoscope.errors import ConfigError, WeightsError
 from leukoscope.models import load_keras
-from leukoscope.models.weights import ImageNetWeights, file_identity, load_file
+from leukoscope.models.weights import ImageNetWeights, file_identity, load_file, whole_downloads
 from leukoscope.row_settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def build_backbone(name: str, weights: str, frame: int, size: int, taps: Sequenc
 
     With `taps`, names of the backbone's own layers, it ends at the last of them and gives a list of their maps.
 
-    `weights` is `imagenet` (downloaded by Keras or KerasHub, which check the file), a .weights.h5 file, or `none`: then
+    `weights` is `imagenet` (downloaded by Keras or KerasHub), a .weights.h5 file, or `none`: then
     the start is random and every batch norm's statistics are set from a fixed batch of synthetic cells in the same
     `frame`. Raises ConfigError for an unknown name or tap or a size that is too small, WeightsError for weights that
     are not there.
@@ -215,7 +215,8 @@ def _file_to_load(entry: Backbone, weights: str, size: int) -> Path | None:
 
 def _with_imagenet_weights(entry: Backbone, name: str, shape: tuple[int, int, int]) -> keras.Model:
     try:
-        return entry.construct(shape, "imagenet")
+        with whole_downloads():
+            return entry.construct(shape, "imagenet")
     except Exception as error:  # Keras raises a bare Exception for a download that fails, KerasHub whatever it meets
         raise WeightsError(
             f"the ImageNet weights of {name} could not be downloaded ({' '.join(str(error).split())[:200]}): "
@@ -227,8 +228,9 @@ def _with_imagenet_weights(entry: Backbone, name: str, shape: tuple[int, int, in
 def weights_identity(name: str, weights: str, size: int) -> str:
     """A name for these weights that changes when they do: a file's SHA-256, or the fixed source of the others.
 
-    Keras pins the hash of every ImageNet file that it downloads, so its version stands for them, as the version in a
-    preset's handle does for KerasHub's. Raises WeightsError for a file that is not there.
+    Keras pins the hash of the ImageNet files that it downloads, so its version stands for them, as the version in a
+    preset's handle does for KerasHub's. Of MobileNet's and MobileNetV2's it has none: there it stands for their names.
+    Raises WeightsError for a file that is not there.
     """
     entry = backbone(name)
     file = _file_to_load(entry, weights, size)

@@ -51,7 +51,8 @@ def exchanged_predictions(trained: Path, inputs: RowInputs, seed: int) -> list[E
 
     Empty for a row that finetunes, whose features consist of one part, or under a protocol where subjects are on both
     sides. An image's exchanged columns are another image's, of every turn that turn's, and are drawn anew in each
-    repeat (`other_subjects`); every share is exchanged with the same images. Its other columns stay, so what they also
+    repeat (`other_subjects`); every share is exchanged with the same images. The models are those that val's images had
+    no part in, since exchanged columns come from there too. Its other columns stay, so what they also
     tell is not missed: the shares of a row that says everything twice all cost nothing.
     """
     if inputs.row.mode == "finetune" or inputs.protocol not in HONEST_PROTOCOLS:
@@ -59,12 +60,12 @@ def exchanged_predictions(trained: Path, inputs: RowInputs, seed: int) -> list[E
     divided = shares(parts_of_columns(inputs.features, inputs.features["maps"]))
     if not divided:
         return []
+    divided = [Share("", "", np.zeros_like(divided[0].columns)), *divided]  # nothing exchanged comes first
     said = [_of_fold(trained, inputs, divided, fold, seed) for fold in fold_numbers(trained)]
+    as_is, *of_shares = (np.concatenate([of[at] for of in said], axis=1) for at in range(len(divided)))
     return [
-        Exchanged(
-            share.dimension, share.name, int(share.columns.sum()), np.concatenate([of[at] for of in said], axis=1)
-        )
-        for at, share in enumerate(divided)
+        Exchanged(share.dimension, share.name, int(share.columns.sum()), p_all, as_is[0])
+        for share, p_all in zip(divided[1:], of_shares, strict=True)
     ]
 
 
@@ -76,7 +77,7 @@ def _of_fold(trained: Path, inputs: RowInputs, divided: Sequence[Share], fold: i
     share_all = float(np.mean(data.labels[data.positions(inputs.split, "test")] == 1))
     random = np.random.Generator(np.random.PCG64([seed, fold]))
     others = np.stack([other_subjects(data, tested, val, share_all, random) for _ in range(REPEATS)])
-    sigmoids = fold_sigmoids(trained, fold)
+    sigmoids = fold_sigmoids(trained, fold, knows_val=False)
     p_all = np.empty((len(divided), REPEATS, len(tested)))
     for start in range(0, len(tested), CELLS_AT_ONCE):
         at = slice(start, start + CELLS_AT_ONCE)

@@ -1,14 +1,15 @@
 """What training leaves for evaluation and the registry: a model for each fold, its history, and the decisions.
 
 A fold's model is there twice: as fold_<f>.keras, which the registry packages, and as OpenVINO's fold_<f>.xml, which
-validation and evaluation run, so that evaluating takes no TensorFlow.
+validation and evaluation run, so that evaluating takes no TensorFlow. Where val's images trained it, val_<f>.xml is the
+model before that, which alone is asked about the val side.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,9 +33,14 @@ HISTORY_FILE = "history.csv"
 
 
 def save_fold(trained: TrainedFold, folder: Path) -> str:
-    """Write fold_<f>.keras and fold_<f>.xml; return the hash of the weights (the files' own bytes carry dates)."""
+    """Write fold_<f>.keras, fold_<f>.xml and, where there is one, val_<f>.xml.
+
+    Returns the hash of the weights of the first: the files' own bytes carry dates.
+    """
     trained.model.save(folder / f"fold_{trained.fold}.keras")
     export(trained.model, folder / f"fold_{trained.fold}.xml")
+    if trained.before_val:
+        export(trained.before_val, folder / f"val_{trained.fold}.xml")
     digest = hashlib.sha256()
     for values in trained.model.get_weights():
         digest.update(np.ascontiguousarray(values).data)
@@ -59,9 +65,13 @@ def load_folds(folder: Path) -> dict[int, keras.Model]:
     return {number: load_saved(folder / f"fold_{number}.keras") for number in fold_numbers(folder)}
 
 
-def fold_sigmoids(folder: Path, number: int) -> Callable[[np.ndarray], np.ndarray]:
-    """One fold's model on OpenVINO: from features or framed pixels [n, ...] float32 to two sigmoids [n, 2]."""
-    model = compiled(folder / f"fold_{number}.xml")
+def fold_sigmoids(folder: Path, number: int, *, knows_val: bool = True) -> Callable[[np.ndarray], np.ndarray]:
+    """One fold's model on OpenVINO: from features or framed pixels [n, ...] float32 to two sigmoids [n, 2].
+
+    With `knows_val` false it is the one that val's images had no part in.
+    """
+    before_val = folder / f"val_{number}.xml"
+    model = compiled(before_val if not knows_val and before_val.exists() else folder / f"fold_{number}.xml")
     return lambda inputs: model(np.ascontiguousarray(inputs))[0]
 
 
@@ -84,23 +94,30 @@ def write_decision(
     about = inputs.about
     content = [sorted(weights.items()), about["settings"], about["weights_identity"], about["data"]["hash"]]
     identity = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    trained_on = training_images(inputs.data, inputs.split)
+    trained_sides = ("train", "val") if inputs.row.trains_on_val else ("train",)
     consists_of = {"parameters": parameters(layers), "layers": layers}
-    write_json(
-        folder / DECISION_FILE,
-        {**about, **consists_of, "identity": identity, **decided, "training_images": trained_on},
-    )
+    trained_on = {
+        "training_images": training_images(inputs.data, inputs.split, trained_sides),
+        "training_subjects": training_subjects(inputs.images, inputs.split, trained_sides),
+    }
+    write_json(folder / DECISION_FILE, {**about, **consists_of, "identity": identity, **decided, **trained_on})
     return identity
 
 
-def training_images(data: TrainingData, split: pd.DataFrame) -> dict[str, str]:
-    """The folds whose train side holds each image, as words like "0 3 4", by the image's sha256."""
+def training_images(data: TrainingData, split: pd.DataFrame, named: Sequence[str]) -> dict[str, str]:
+    """The folds whose model each image trained, as words like "0 3 4", by its sha256; `named` are their sides."""
     folds: dict[str, str] = {}
     for _, sides in split.groupby("fold"):
-        for position in data.positions(sides, "train"):
+        for position in np.concatenate([data.positions(sides, side) for side in named]):
             sha256 = str(data.sha256[position])
             folds[sha256] = f"{folds.get(sha256, '')} {sides['fold'].iloc[0]}".strip()
     return folds
+
+
+def training_subjects(images: pd.DataFrame, split: pd.DataFrame, named: Sequence[str]) -> list[str]:
+    """The subjects with an image that trained any fold's model, on one of the sides `named`."""
+    trained = images["image_id"].isin(split.loc[split["side"].isin(named), "image_id"])
+    return sorted(images.loc[trained, "subject"].unique())
 
 
 def fold_predictions(folder: Path, inputs: RowInputs, sides: pd.DataFrame) -> pd.DataFrame:
@@ -110,12 +127,12 @@ def fold_predictions(folder: Path, inputs: RowInputs, sides: pd.DataFrame) -> pd
     """
     sides = sides[sides["side"] != "unused"].sort_values("image_id", ignore_index=True)
     position = pd.Series(np.arange(len(inputs.images)), index=inputs.images["image_id"])
-    p_all = predict(
-        fold_sigmoids(folder, int(sides["fold"].iloc[0])),
-        inputs.row,
-        inputs.data,
-        position[sides["image_id"]].to_numpy(),
-    )
+    number, p_all = int(sides["fold"].iloc[0]), np.empty(len(sides))
+    for of_val in (True, False):
+        at = np.flatnonzero((sides["side"] == "val") == of_val)
+        if at.size:
+            sigmoids = fold_sigmoids(folder, number, knows_val=not of_val)
+            p_all[at] = predict(sigmoids, inputs.row, inputs.data, position[sides["image_id"].iloc[at]].to_numpy())
     known = inputs.images.set_index("image_id")[["subject", "group", "label"]]
     table = sides[["image_id"]].join(known, on="image_id")
     return table.assign(label=table["label"].astype("int8"), p_all=p_all, fold=sides["fold"], side=sides["side"])

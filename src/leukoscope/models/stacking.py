@@ -1,9 +1,9 @@
-"""How much a cell's statistics say beside a machine's decision: stacked generalisation (Wolpert 1992) over groups.
+"""What a machine's decision and a cell's statistics are worth for unseen subjects: stacking (Wolpert 1992) over groups.
 
 A machine that has thousands of columns fits its training images whatever a cell's area is, so an area among its columns
-or beside its kernel gets no weight from the training images that it has fitted. Here each training image brings the
-decision of a machine that its group had no part in, and a logistic regression weighs these decisions and the
-statistics against each other: as they will meet an unseen subject.
+or beside its kernel gets no weight from images that it has fitted, nor do its decisions about them say how sure it may
+be. Here each training image brings the decision of a machine that its group had no part in, and a logistic regression
+weighs these decisions and the statistics: as they will meet an unseen subject. The logit is p's, calibrated.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from leukoscope.errors import SplitError
 from leukoscope.models.fitting import Vectors
 
 PARTS = 5  # of the training groups, each left out once
+SMALLEST_WEIGHT = 0.01  # of the decision: left-out groups say how sure p is, and do not turn the machine's order around
 # From rows of `by_view` that a machine may know, and rows to decide about, to the decisions [rows to decide about].
 LeftOut = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -34,11 +35,6 @@ class Evidence:
         return logit
 
 
-def decision_alone() -> Evidence:
-    """The decision as it is: of a row that has no statistics."""
-    return Evidence(np.ones(1), 0.0)
-
-
 def stacked(train: Vectors, statistics: int, decided: LeftOut) -> Evidence:
     """What the decision and the last `statistics` columns weigh, found on the plain views of `train`.
 
@@ -48,16 +44,20 @@ def stacked(train: Vectors, statistics: int, decided: LeftOut) -> Evidence:
 
     from leukoscope.evaluation.calibration import logistic
 
-    images, views = train.features.shape[:2]
+    images, views, columns = train.features.shape
     fewest = min(len(np.unique(train.groups[train.labels == label])) for label in (0, 1))
     if fewest < 2:
         raise SplitError(
-            f"a kernel head with statistics needs two groups of each class to train on, and has {fewest} of one: "
-            "set statistics: [] or use fewer folds"
+            f"a kernel head needs two groups of subjects in each class to train on, and has {fewest} of one: "
+            "lower split.folds, add subjects, or take another head"
         )
     rows = np.arange(images * views).reshape(images, views)  # as `by_view` orders them
     decision = np.empty(images)
     parts = StratifiedGroupKFold(min(PARTS, fewest))
     for known, left in parts.split(rows, train.labels, train.groups):
         decision[left] = decided(rows[known].ravel(), rows[left, 0])
-    return Evidence(*logistic(train.labels, np.column_stack([decision, train.features[:, 0, -statistics:]])))
+    weights, intercept = logistic(
+        train.labels, np.column_stack([decision, train.features[:, 0, columns - statistics :]])
+    )
+    weights[0] = max(weights[0], SMALLEST_WEIGHT)
+    return Evidence(weights, intercept)

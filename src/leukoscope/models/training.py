@@ -63,11 +63,15 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class TrainedFold:
-    """A fold's model (features or framed pixels to two sigmoids) and its epochs, as dicts of HISTORY_COLUMNS."""
+    """A fold's model (features or framed pixels to two sigmoids) and its epochs, as dicts of HISTORY_COLUMNS.
+
+    Where val's images trained it, `before_val` is the same of the train side alone: what may be asked about val.
+    """
 
     fold: int
     model: keras.Model
     history: list[dict[str, float]]
+    before_val: keras.Model | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,7 @@ class Training:
     data: TrainingData
     split: pd.DataFrame
     store: Path
+    with_val: bool = True
 
     def folds(
         self, on_epoch: EpochEnd = lambda epoch: None, past: EpochEnd = lambda epoch: None
@@ -96,7 +101,11 @@ class Training:
             fold = int(sides["fold"].iloc[0])
             keras.utils.set_random_seed(self.seed(fold))
             history = History(fold, on_epoch, past)
-            yield TrainedFold(fold, self._trained(sides, f"fold_{fold}", history), history.epochs)
+            model = self._trained(sides, f"fold_{fold}", history)
+            if self.with_val and self.row.trains_on_val:
+                yield TrainedFold(fold, self._with_val(sides, f"fold_{fold}"), history.epochs, before_val=model)
+            else:
+                yield TrainedFold(fold, model, history.epochs)
 
     def seed(self, fold: int) -> int:
         """The fold's number is part of its seed, so folds may be trained in any order or alone."""
@@ -127,7 +136,7 @@ class Training:
         return finetune(self, sides, name, history)
 
     def _frozen(self, sides: pd.DataFrame, name: str, history: History) -> keras.Model:
-        train, val = self._vectors(sides, "train", 1 + self.row.views), self._vectors(sides, "val", 1)
+        train, val = self._vectors(sides, ["train"], 1 + self.row.views), self._vectors(sides, ["val"], 1)
         if self.row.head == "kernel":
             from leukoscope.models.kernel import fit_kernel_head
 
@@ -136,8 +145,13 @@ class Training:
         self.heads.fit(head, self.settings.epochs, train, val, history)
         return head
 
-    def _vectors(self, sides: pd.DataFrame, side: str, views: int) -> Vectors:
-        at = self.data.positions(sides, side)
+    def _with_val(self, sides: pd.DataFrame, name: str) -> keras.Model:
+        from leukoscope.models.kernel import Machine, as_layers
+
+        return as_layers(Machine.fit(self.row, self._vectors(sides, ["train", "val"], 1 + self.row.views)), name)
+
+    def _vectors(self, sides: pd.DataFrame, named: list[str], views: int) -> Vectors:
+        at = np.sort(np.concatenate([self.data.positions(sides, side) for side in named]))
         features = gathered(self.data.vectors(), at, views, self.store / "scratch")
         return Vectors(features, self.data.labels[at], self.data.groups[at])
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from leukoscope.atomic import new_file
 from leukoscope.errors import WeightsError
 from leukoscope.row_settings import ModelSettings
 
@@ -89,6 +92,37 @@ def file_identity(name: str, path: Path) -> str:
     _require(path, name)
     with path.open("rb") as file:
         return f"file:{name}:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+@contextmanager
+def whole_downloads() -> Iterator[None]:
+    """Have Keras check a file that it downloads before the file gets its name: a kill or a bad line leaves none there.
+
+    Keras itself downloads under the final name and compares the hash afterwards; of MobileNet's files it has none, and
+    takes whatever has their name. Where its folder may not be written it keeps its own way, which is another folder.
+    """
+    from keras.src.utils import file_utils
+
+    get_file = file_utils.get_file
+
+    def checked_and_moved(fname: str, origin: str, *, file_hash: str | None = None, **words: Any) -> str:
+        place = keras_folder() / fname
+        if place.is_file() and (file_hash is None or file_utils.validate_file(place, file_hash)):
+            return str(place)
+        with new_file(place) as part:
+            get_file(part.name, origin, file_hash=file_hash, cache_dir=str(place.parent.parent), **words)
+        return str(place)
+
+    def in_its_folder(fname: str, origin: str, **words: Any) -> str:
+        there = next(folder for folder in (keras_folder(), *keras_folder().parents) if folder.exists())
+        ours = words.get("cache_subdir") == keras_folder().name and os.access(there, os.W_OK)
+        return (checked_and_moved if ours else get_file)(fname, origin, **words)
+
+    file_utils.get_file = in_its_folder
+    try:
+        yield
+    finally:
+        file_utils.get_file = get_file
 
 
 def _require(path: Path, name: str) -> None:

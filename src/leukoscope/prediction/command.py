@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from leukoscope.errors import DataError, UserError
+from leukoscope.data.names import IMAGE_SUFFIXES
+from leukoscope.errors import DataError, UserError, one_line
 from leukoscope.prediction import output
 from leukoscope.prediction.cautions import NOT_KNOWN, calling, flagging, warning
 from leukoscope.prediction.champion import Champion
 from leukoscope.prediction.optics import parse_scale
 from leukoscope.prediction.reading_ahead import prepared_ahead
 from leukoscope.prediction.scoring import FLAGS, Prepared, Score, score_prepared
-from leukoscope.prediction.sources import ImageFile, images_below
+from leukoscope.prediction.sources import ImageFile, opened_images
 from leukoscope.prediction.subjects import NOT_A_DIAGNOSIS, by_subject
 from leukoscope.prediction.training_cells import UNSEEN
 from leukoscope.progress import progress
@@ -38,13 +39,13 @@ def predict(paths: Sequence[Path], load: Callable[[], Champion], wanted: Wanted)
     Raises DataError where nothing can be read, and what `load` raises.
     """
     scale = parse_scale(wanted.scale)
-    _refuse_bad_outputs([wanted.csv, wanted.jsonl, wanted.subjects])
-    with images_below(paths) as files:  # before the model is loaded, so that a mistyped path is told at once
+    _refuse_bad_outputs({"--csv": wanted.csv, "--jsonl": wanted.jsonl, "--subjects": wanted.subjects})
+    with opened_images(paths) as files:  # before the model is loaded, so that a mistyped path is told at once
         champion = load()
         check_prevalence(champion, wanted.prevalence)
         scores, unreadable = score_files(files, champion, scale=scale, prevalence=wanted.prevalence)
     for line in unreadable:
-        print(f"not scored: {line}", file=sys.stderr)
+        print(f"not scored: {one_line(line)}", file=sys.stderr)
     if not scores:
         raise DataError(f"none of the {len(files)} images could be read")
     rows = output.records(scores, champion, scale=scale, prevalence=wanted.prevalence)
@@ -114,14 +115,16 @@ def check_prevalence(champion: Champion, prevalence: float | None) -> None:
         )
 
 
-def _refuse_bad_outputs(paths: Sequence[Path | None]) -> None:
+def _refuse_bad_outputs(wanted: Mapping[str, Path | None]) -> None:
     """Before hours of scoring, and not after."""
-    wanted = [path for path in paths if path]
-    if len(set(wanted)) < len(wanted):
-        raise DataError(f"{wanted[0]} is named for two outputs: give each its own file")
-    for path in wanted:
+    given = {option: path for option, path in wanted.items() if path}
+    if len(set(given.values())) < len(given):
+        raise DataError(f"{' and '.join(given)} name one file: give each its own")
+    for option, path in given.items():
         if path.is_dir():
-            raise DataError(f"{path} is a folder: name a file to write")
+            raise DataError(f"{option} {path} is a folder: name a file to write")
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            raise DataError(f"{option} {path} would put a table where a picture belongs: name a file of another kind")
 
 
 def score_files(

@@ -18,14 +18,13 @@ from leukoscope.prediction.training_cells import COLOUR, FLAG_OF, SIZE, Training
 from leukoscope.ranking import Candidate
 
 TAIL = 0.001  # of the training cells, beyond either end
-COLUMNS = ["image_id", "label", "subject", "group", "sha256", "cell_area", "colour"]  # of images.parquet
 RATES = {"rate": None, "rate_size": SIZE, "rate_colour": COLOUR}
 
 
 def training_cells(
     candidate: Candidate, images: pd.DataFrame, split: pd.DataFrame, settings: Evaluate
 ) -> TrainingCells:
-    """From images.parquet (COLUMNS) and the candidate's protocol's rows of splits.parquet.
+    """From images.parquet and the candidate's protocol's rows of splits.parquet.
 
     `unseen` has the rate of any range flag, of size and of colour, each with its interval over resampled groups (None
     where `interval_reason` says why), on `n` images of `n_subjects` subjects of `side`.

@@ -290,7 +290,8 @@ def _read_result(root: Path, row: str, protocol: Protocol) -> Result:
     folder = root / "results" / name
     metrics = _read_json(folder / "metrics.json", "dvc repro")
     decision = _read_json(root / "models" / name / "decision.json", "dvc repro")
-    decision.pop("training_images", None)
+    for long in ("training_images", "training_subjects"):
+        decision.pop(long, None)
     timing = {} if "members" in decision else _read_json(root / "models" / name / "timing.json", "dvc repro")
     return Result(row, protocol, metrics, decision, timing, folder)
 

@@ -120,10 +120,12 @@ def _of(table: pd.DataFrame, chosen: pd.Series) -> pd.DataFrame:
 def _moved(evidence: Evidence, result: Result, exchanged: pd.DataFrame) -> list[Moved]:
     """The cells of each class whose p moves most, one of each subject."""
     rows = result.test_predictions().merge(exchanged, on="image_id").merge(evidence.images[["image_id", "file"]])
-    rows = rows.assign(by=(rows["p_all"] - rows["p_exchanged"]).abs()).sort_values(["by", "image_id"], ascending=False)
+    rows = rows.assign(by=(rows["p_as_is"] - rows["p_exchanged"]).abs()).sort_values(
+        ["by", "image_id"], ascending=False
+    )
     shown = rows.drop_duplicates(["label", "subject"]).groupby("label").head(CELLS)
     folder, frame = evidence.root / "data/raw/images", int(result.decision["settings"]["frame"])
-    columns = shown[["label", "subject", "p_all", "p_exchanged", "file"]].itertuples(index=False, name=None)
+    columns = shown[["label", "subject", "p_as_is", "p_exchanged", "file"]].itertuples(index=False, name=None)
     return [
         Moved(CLASSES[label], subject, before, after, picture_uri(folder / file, frame))
         for label, subject, before, after, file in columns

@@ -22,6 +22,7 @@ from leukoscope.report.comparisons import COMPARISONS_FILE, against_best, compar
 from leukoscope.report.evidence import Estimate, Evidence, read_evidence
 from leukoscope.report.failures import APART, TRAITS, failures
 from leukoscope.report.forest import auroc_axis
+from leukoscope.report.gallery import gallery
 from leukoscope.report.importance import DIMENSIONS, carried
 from leukoscope.report.model_drawing import draw_model
 from leukoscope.report.paper_tables import PROPOSED_ROW, UNREGULARIZED_ROW
@@ -38,6 +39,7 @@ SECTIONS = {  # by their ids, in the order of the page
     "metrics": "every measure",
     "importance": "what decides",
     "failures": "where it fails",
+    "gallery": "surest calls",
     "printed": "the study's numbers",
     "promotion": "promotion",
     "method": "method",
@@ -134,7 +136,8 @@ def _looked_into(evidence: Evidence) -> dict[str, Any]:
     """What the rows decide by, and where the best of them fails."""
     best = evidence.best_honest
     rows = carried(evidence)
-    absent = {"importance": not rows, "failures": not best}
+    absent = {"importance": not rows, "failures": not best, "gallery": not best}
+    calls = gallery(evidence, best) if best else []
     return {
         "sections": [(anchor, title) for anchor, title in SECTIONS.items() if not absent.get(anchor)],
         "carried": rows,
@@ -142,6 +145,8 @@ def _looked_into(evidence: Evidence) -> dict[str, Any]:
         "dimensions": DIMENSIONS,
         "best": best,
         "failures": failures(evidence, best) if best else [],
+        "gallery": calls,
+        "example": next((cell.file for of in calls for cell in of.surest), ""),
         "traits": list(TRAITS),
         "apart_from": APART,
     }

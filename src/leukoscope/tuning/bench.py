@@ -121,7 +121,8 @@ class Bench:
         """
         row, augment = with_values(self.params, self.row, values)
         data = self._data(row, augment)
-        training = Training(row, self.params.train, augment, data, folds, workplace.store())
+        with_val = side != "val"  # which is asked about
+        training = Training(row, self.params.train, augment, data, folds, workplace.store(), with_val)
 
         def ended(epoch: Mapping[str, float]) -> None:
             on_epoch(int(epoch["fold"]), epoch)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from leukoscope import workplace
 from leukoscope.errors import StudyError
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 JOURNAL = "studies.journal"
+_BLOCK = 1 << 16
 HEARTBEAT_SECONDS = 15  # of a database's trials, whose processes may be on other machines
 
 
@@ -30,11 +32,8 @@ def open_storage(url: str) -> BaseStorage:
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if "://" not in url:
-        from optuna.storages import JournalStorage
-        from optuna.storages.journal import JournalFileBackend
-
         Path(url).parent.mkdir(parents=True, exist_ok=True)
-        return JournalStorage(JournalFileBackend(url))
+        return _journal(url)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         try:
@@ -49,6 +48,44 @@ def open_storage(url: str) -> BaseStorage:
         except (SQLAlchemyError, ModuleNotFoundError) as error:
             reason = str(error).splitlines()[0]
             raise StudyError(f"tune.storage {shown_url(url)} does not open ({reason})") from error
+
+
+def _journal(path: str) -> BaseStorage:
+    """A journal that goes on after a full disk, or a kill, has cut off its last line.
+
+    Optuna passes over such a line while it is the last one, but writes the next one behind it: then none of the journal
+    can be read.
+    """
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+
+    class WholeLines(JournalFileBackend):
+        def append_logs(self, logs: list[dict[str, Any]]) -> None:
+            lock.acquire()
+            try:
+                _cut_to_whole_lines(Path(path))
+            finally:
+                lock.release()
+            super().append_logs(logs)
+
+    lock = JournalFileSymlinkLock(path)
+    return JournalStorage(WholeLines(path, lock))
+
+
+def _cut_to_whole_lines(file: Path) -> None:
+    with file.open("r+b") as journal:
+        end = journal.seek(0, os.SEEK_END)
+        whole = end
+        while whole:
+            start = max(0, whole - _BLOCK)
+            journal.seek(start)
+            newline = journal.read(whole - start).rfind(b"\n")
+            if newline >= 0:
+                whole = start + newline + 1
+                break
+            whole = start
+        if whole < end:
+            journal.truncate(whole)
 
 
 def storage_errors() -> tuple[type[Exception], ...]:

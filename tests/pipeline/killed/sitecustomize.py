@@ -1,10 +1,12 @@
-"""Python runs this as it starts where this folder is on PYTHONPATH: the first try of each stage is killed.
+"""Python runs this as it starts where this folder is on PYTHONPATH: the first two tries of each stage are killed.
 
-KILLED_ONCE is a folder that remembers which were. A stage dies by SIGKILL, with the `dvc repro` above it, as it opens
-the first file of an output for writing, or before that output is put into its place where a library opens the file
-itself: what was computed is lost, and what it had begun to write lies half done.
+KILLED_ONCE is a folder that remembers which were. A stage dies by SIGKILL, with the `dvc repro` above it: first as it
+opens the first file of an output for writing, or before that output is put into its place where a library opens the
+file itself, so that what was computed is lost, and what it had begun to write lies half done; then as it ends, when its
+outputs and its runs are in place and DVC has not noted them yet.
 """
 
+import atexit
 import os
 import signal
 import sys
@@ -24,17 +26,23 @@ def _of_an_output(event: str, arguments: tuple) -> bool:
     return bool(writes) and ".part" in str(arguments[0])
 
 
-def _kill_at_the_first_half_output(stage: str, remembered: Path) -> None:
+def _kill_at_the_first_half_output(mark: Path) -> None:
     def watch(event: str, arguments: tuple) -> None:
         if os.getpid() == process and _of_an_output(event, arguments):
-            (remembered / stage).touch()
-            os.killpg(0, signal.SIGKILL)
+            _kill(mark)
 
     process = os.getpid()
     sys.addaudithook(watch)
 
 
+def _kill(mark: Path) -> None:
+    mark.touch()
+    os.killpg(0, signal.SIGKILL)
+
+
 if "KILLED_ONCE" in os.environ and (stage := _stage()):
-    remembered = Path(os.environ["KILLED_ONCE"])
-    if not (remembered / stage).exists():
-        _kill_at_the_first_half_output(stage, remembered)
+    writing, ending = (Path(os.environ["KILLED_ONCE"]) / f"{stage} {moment}" for moment in ("writing", "ending"))
+    if not writing.exists():
+        _kill_at_the_first_half_output(writing)
+    elif not ending.exists():
+        atexit.register(_kill, ending)
