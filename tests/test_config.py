@@ -107,6 +107,23 @@ def test_one_mistake_is_one_line_with_what_is_allowed(tmp_path: Path, text: str,
             "models.a: mode finetune takes no taps, one backbone",
         ),
         (
+            "models: {a: {backbone: vgg16, size: 300, beside: {backbone: vgg16, weights: none, shrink: 7}}}",
+            "models.a: beside.shrink 7 does not divide size 300, so its squares of pixels do not fill the picture",
+        ),
+        (
+            "models: {a: {backbone: vgg16, beside: {backbone: vgg16, weights: none, shrink: 0}}}",
+            r"models.a.beside.shrink: .* \(got 0\); allowed: whole numbers, 1 and more",
+        ),
+        (
+            "models: {a: {backbone: vgg16, beside: {backbone: vgg16, weights: none, shrink: 1.5}}}",
+            r"models.a.beside.shrink: .* \(got 1.5\); allowed: whole numbers, 1 and more",
+        ),
+        (
+            "models: {a: {backbone: vgg16, beside: {backbone: vgg16, weights: none, shrnk: 2}}}",
+            r"models.a.beside.shrnk: unknown key \(known: backbone, weights, taps, shrink\)",
+        ),
+        ("models: {a: {backbone: vgg16, shrink: 2}}", "models.a.shrink: unknown key"),
+        (
             "models: {a: {backbone: vgg16, mode: finetune, head: kernel}}",
             "models.a: mode finetune takes no kernel head",
         ),

@@ -100,12 +100,14 @@ def test_the_model_carries_its_figures_and_its_run(checkout: Path) -> None:
     [
         ("01234", "frozen", None, "mean of 5 fold heads on one backbone"),
         ("01234", "frozen", {"backbone": "resnet50"}, "mean of 5 fold heads on two backbones"),
+        ("01", "frozen", {"backbone": "resnet50", "shrink": 2}, "mean of 2 fold heads on two backbones"),
+        ("01", "frozen", {"backbone": "vgg16", "shrink": 2}, "mean of 2 fold heads on one backbone at two scales"),
         ("012", "finetune", None, "mean of 3 finetuned models"),
         ("0", "frozen", None, "one model"),
     ],
 )
 def test_a_version_says_how_its_folds_became_one_model(folds: str, mode: str, beside: dict | None, words: str) -> None:
-    decision = {"folds": dict.fromkeys(folds), "mode": mode, "settings": {"beside": beside}}
+    decision = {"folds": dict.fromkeys(folds), "mode": mode, "settings": {"backbone": "vgg16", "beside": beside}}
     assert combination(decision) == words
 
 

@@ -105,7 +105,14 @@ def combination(decision: dict[str, Any]) -> str:
         return "one model"
     if decision["mode"] == "finetune":
         return f"mean of {folds} finetuned models"
-    return f"mean of {folds} fold heads on {'two backbones' if decision['settings'].get('beside') else 'one backbone'}"
+    return f"mean of {folds} fold heads on {_backbones(decision['settings'])}"
+
+
+def _backbones(settings: dict[str, Any]) -> str:
+    beside = settings.get("beside")
+    if beside and beside["backbone"] == settings["backbone"] and beside.get("shrink", 1) > 1:
+        return "one backbone at two scales"
+    return "two backbones" if beside else "one backbone"
 
 
 def _close_models_of_dead_processes(client: MlflowClient, experiment: str) -> None:

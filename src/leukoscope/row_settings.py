@@ -63,6 +63,11 @@ class Branch(Section):
     backbone: str
     weights: str = Field(description="imagenet, none, or a .weights.h5 file")
     taps: Layers = Field(default=(), description="layers whose pooled maps are joined, in order; none: the last map")
+    shrink: int = Field(default=1, ge=1, description="it sees the means of squares of so many pixels a side")
+
+    def side(self, size: int) -> int:
+        """Pixels of its square input, where the row's pictures have `size`."""
+        return size // self.shrink
 
 
 class ModelSettings(Section):
@@ -113,6 +118,15 @@ class ModelSettings(Section):
     tuned: Tuned | None = Field(
         default=None, exclude=True, description="where values come from: the same values make the same model"
     )
+
+    @model_validator(mode="after")
+    def _whole_squares(self) -> ModelSettings:
+        if self.beside and self.size % self.beside.shrink:
+            raise ValueError(
+                f"beside.shrink {self.beside.shrink} does not divide size {self.size}, so its squares of pixels do not "
+                f"fill the picture: change either"
+            )
+        return self
 
     @model_validator(mode="after")
     def _finetuning_as_the_study_does(self) -> ModelSettings:

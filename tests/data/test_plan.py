@@ -2,8 +2,8 @@
 
 import pytest
 
-from leukoscope.config import ModelSettings
-from leukoscope.data.plan import embedding
+from leukoscope.config import ModelSettings, Params
+from leukoscope.data.plan import embedding, pictures
 from leukoscope.row_settings import Branch
 
 ROW = ModelSettings(backbone="mobilenetv2", views=2, rotations=4)
@@ -31,6 +31,13 @@ def test_what_concerns_training_alone_is_not_embedded_again(change: dict) -> Non
 )
 def test_what_a_backbone_is_shown_is_embedded_anew(change: dict) -> None:
     assert embedding(ROW.model_copy(update=change)) != embedding(ROW)
+
+
+def test_a_coarser_scale_is_embedded_anew_of_the_same_packed_pictures() -> None:
+    rows = [{**ROW.model_dump(), "beside": {"backbone": "mobilenet", "weights": "none", "shrink": n}} for n in (1, 2)]
+    assert embedding(ModelSettings(**rows[0])) != embedding(ModelSettings(**rows[1]))
+    packs = [pictures(Params(models={"a_row": row}))["packs"] for row in rows]
+    assert packs == [[[ROW.frame, ROW.size]]] * 2
 
 
 def test_a_row_that_finetunes_makes_its_own_views_and_rotations() -> None:

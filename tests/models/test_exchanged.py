@@ -83,6 +83,18 @@ def test_columns_are_divided_along_each_dimension_in_which_parts_differ() -> Non
     assert shares(parts_of_columns({**ROW.model_dump(), "taps": (), "pooling": "avg"}, [7])) == []
 
 
+def test_one_backbone_at_two_scales_is_divided_by_scale_and_so_are_its_layers() -> None:
+    beside = {"backbone": "mobilenet", "weights": "none", "taps": ("near",), "shrink": 2}
+    divided = shares(parts_of_columns({**ROW.model_dump(), "pooling": "avg", "beside": beside}, [*MAPS, 4]))
+    assert [(share.dimension, share.name, np.flatnonzero(share.columns).tolist()) for share in divided] == [
+        ("backbone", "mobilenet", [0, 1, 2, 3, 4]),
+        ("backbone", "mobilenet at 1/2 scale", [5, 6, 7, 8]),
+        ("tap", "near", [0, 1]),
+        ("tap", "far", [2, 3, 4]),
+        ("tap", "near at 1/2 scale", [5, 6, 7, 8]),
+    ]
+
+
 def test_only_what_the_row_reads_costs_it_anything(images: pd.DataFrame, trained: Path) -> None:
     row = inputs(images)
     folds = [fold_predictions(trained, row, row.split[row.split["fold"] == fold]) for fold in range(FOLDS)]

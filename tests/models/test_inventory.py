@@ -70,6 +70,14 @@ def test_a_rows_own_file_is_here_or_missing(folder: Path) -> None:
     assert line(text, "three", "vgg16", "at", "128") == "none: an untrained start"
 
 
+def test_a_coarser_scale_starts_from_the_file_of_its_own_size(folder: Path) -> None:
+    beside = {"backbone": "mobilenet", "weights": "imagenet", "shrink": 2}
+    text = weights_text(params(one={"backbone": "mobilenet", "size": 256, "beside": beside}))
+    assert line(text, "one", "mobilenet", "at", "256") == line(text, "one", "mobilenet", "at", "128")
+    assert line(text, "mobilenet", "256") == "no mobilenet_1_0_224_tf_no_top.h5"
+    assert line(text, "mobilenet", "128") == "no mobilenet_1_0_128_tf_no_top.h5"
+
+
 def test_an_unknown_backbone_is_an_error(folder: Path) -> None:
     with pytest.raises(ConfigError, match="unknown backbone 'vgg17'"):
         weights_text(params(one={"backbone": "vgg17"}))

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from leukoscope.config import Params
+from leukoscope.models.architecture import unweighted
 from leukoscope.report.evidence import read_evidence
 from leukoscope.report.model_drawing import draw_model
 from leukoscope.report.pipeline_drawing import BOX, HEIGHT, WIDTH, Pipeline, draw_pipeline
@@ -78,6 +79,26 @@ def test_each_of_two_backbones_is_drawn_with_its_name_and_its_own_weights(ran: t
     assert (first.title, second.title) == ("mobilenetv2", "efficientnetb3")
     assert first.detail.endswith("weights: untrained")
     assert second.detail.endswith("weights: imagenet, of the framed pixels")
+
+
+def test_a_backbone_at_two_scales_is_drawn_twice_with_what_shrinks_its_picture(ran: tuple[Path, Params]) -> None:
+    result = read_evidence(ran[1], ran[0]).results["modified_mobilenet", "subject"]
+    scaling, network, pooling, *head = result.layers
+    size = result.decision["settings"]["size"]
+    shrunk = unweighted("AveragePool", "shrunk", (size // 2, size // 2, 3), "means of 2 × 2, of the framed pixels")
+    decision = {
+        **result.decision,
+        "layers": [scaling, network, pooling, shrunk, network, pooling, *head],
+        "settings": {
+            **result.decision["settings"],
+            "beside": {"backbone": "mobilenetv2", "weights": "none", "taps": [], "shrink": 2},
+        },
+    }
+    boxes = draw_model(replace(result, decision=decision))
+    assert [box.title for box in boxes[3:8]] == [
+        "mobilenetv2", "global max pooling", "shrunk", "mobilenetv2 at 1/2 scale", "global max pooling",
+    ]  # fmt: skip
+    assert (boxes[5].detail, boxes[5].output) == (shrunk["detail"], f"{size // 2} × {size // 2} × 3")
 
 
 def test_sample_cells_are_of_different_training_subjects_of_both_classes(ran: tuple[Path, Params]) -> None:

@@ -45,9 +45,14 @@ def describe(model: keras.Model) -> list[LayerFacts]:
     return facts
 
 
-def unweighted(kind: str, name: str, columns: int, detail: str = "") -> LayerFacts:
-    """A layer without weights that gives `columns` numbers."""
-    return LayerFacts(kind=kind, name=name, layers=1, output=[columns], parameters=0, trainable=0, detail=detail)
+def unweighted(kind: str, name: str, output: Sequence[int], detail: str = "") -> LayerFacts:
+    """A layer without weights that gives numbers of this shape."""
+    return LayerFacts(kind=kind, name=name, layers=1, output=[*output], parameters=0, trainable=0, detail=detail)
+
+
+def at_scale(name: str, shrink: int) -> str:
+    """A backbone or a layer in words that tell its scale, where it sees the means of squares of pixels."""
+    return name if shrink == 1 else f"{name} at 1/{shrink} scale"
 
 
 def whole_row(features: Sequence[LayerFacts] | None, trained: keras.Model) -> list[LayerFacts]:

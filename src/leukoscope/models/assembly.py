@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from leukoscope.config import ModelSettings
 from leukoscope.models.backbones import build_backbone
 from leukoscope.models.cell_statistics import statistics
-from leukoscope.models.features import maps_of, pool, vectors
+from leukoscope.models.features import maps_of, pool, shrunk, vectors
 from leukoscope.models.heads import probability
 from leukoscope.models.views import turned_in_a_model, turns_of
 
@@ -56,7 +56,7 @@ def joined_model(members: Mapping[str, tuple[ModelSettings, Sequence[keras.Model
     """Raw pictures [n, height, width, 3] to p(ALL) [n, 1]: the mean over the members, each over its folds.
 
     A member is a row with what training saved of it. Members with one frame, size and rotations share the framed
-    pictures, and frozen ones with a backbone, its weights and its taps in common besides share its branch.
+    pictures, and frozen ones with a backbone, its weights, its taps and its scale in common besides share its branch.
     """
     import keras
 
@@ -75,13 +75,15 @@ def joined_model(members: Mapping[str, tuple[ModelSettings, Sequence[keras.Model
         return vectors(pictures, partial(maps, network), (pooling,), colours)
 
     def columns(row: ModelSettings, pictures: keras.KerasTensor) -> keras.KerasTensor:
-        networks = [backbone(one.backbone, one.weights, row.frame, row.size, one.taps) for one in row.branches]
-        found = [features(network, pictures, row.pooling, row.colours) for network in networks]
+        found = []
+        for one in row.branches:
+            network = backbone(one.backbone, one.weights, row.frame, one.side(row.size), one.taps)
+            found.append(features(network, smaller(pictures, one.shrink), row.pooling, row.colours))
         found += [measured(pictures, row.statistics, row.frame)] if row.statistics else []
         return found[0] if len(found) == 1 else keras.ops.concatenate(found, axis=-1)
 
     branch = count()
-    maps, measured = cache(maps_of), cache(statistics)
+    maps, measured, smaller = cache(maps_of), cache(statistics), cache(shrunk)
     means = []
     for name, (row, folds) in members.items():
         inputs = framed(row.frame, row.size, row.rotations)

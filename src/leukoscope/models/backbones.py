@@ -163,7 +163,10 @@ def build_backbone(name: str, weights: str, frame: int, size: int, taps: Sequenc
     """
     entry = backbone(name)
     if size < entry.smallest:
-        raise ConfigError(f"size {size} is too small for backbone {name}: it takes {entry.smallest} pixels or more")
+        raise ConfigError(
+            f"backbone {name} takes pictures of {entry.smallest} pixels a side or more and is shown {size}: "
+            f"mend size or beside.shrink of its row in params.yaml"
+        )
     load_keras()
     import keras
 
@@ -239,7 +242,7 @@ def weights_identity(name: str, weights: str, size: int) -> str:
 
 def weights_of_row(row: ModelSettings) -> str:
     """The `weights_identity` of a row's backbones, in their order."""
-    return " + ".join(weights_identity(branch.backbone, branch.weights, row.size) for branch in row.branches)
+    return " + ".join(weights_identity(one.backbone, one.weights, one.side(row.size)) for one in row.branches)
 
 
 def _drawn_elsewhere() -> str:

@@ -129,7 +129,7 @@ class _Joined:
             return first.layers
         again = [layer for one in others for layer in _from_the_frame(one.layers)]
         names = ", ".join(one.source.name for one in self.passes)
-        return [*first.layers, *again, unweighted("Concatenate", "joined", self.width, names)]
+        return [*first.layers, *again, unweighted("Concatenate", "joined", [self.width], names)]
 
     def read_into(self, features: np.ndarray) -> None:
         """Fill `features` [keys, width]."""

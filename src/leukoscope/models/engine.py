@@ -45,18 +45,20 @@ def converted_backbone(
     taps: Sequence[str] = (),
     pooling: str = "max",
     colours: str = "raw",
+    shrink: int = 1,
 ) -> Path:
     """The backbone with its poolings joined, as OpenVINO's IR in `folder`, converted when it is not there yet.
 
-    It maps pixels [n, size, size, 3] to the vectors of all `poolings_beside` this one: the average-pooled vector, then
-    the max-pooled one. Beside it lies what the backbone consists of, for `converted_layers` and `map_channels`.
+    It maps pixels [n, size, size, 3], which it shrinks itself, to the vectors of all `poolings_beside` this one: the
+    average-pooled vector, then the max-pooled one. Beside it lies what the backbone consists of, for `converted_layers`
+    and `map_channels`.
     """
     target = folder / "backbone.xml"
     if all(path.exists() for path in (target, folder / LAYERS_FILE, folder / MAPS_FILE)):
         return target
-    model = build_backbone(name, weights, frame, size, taps)
+    model = build_backbone(name, weights, frame, size // shrink, taps)
     with new_folder(folder) as part:
-        export(feature_model(model, poolings_beside(pooling), colours), part / target.name)
+        export(feature_model(model, poolings_beside(pooling), colours, shrink), part / target.name)
         write_json(part / LAYERS_FILE, describe(model))
         write_json(part / MAPS_FILE, [int(one.shape[-1]) for one in model.outputs])
     return target

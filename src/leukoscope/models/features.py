@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from leukoscope.models.architecture import at_scale
 from leukoscope.models.cell_statistics import MEASURES
 from leukoscope.models.inside_cell import inside_cell, moments, on_grid
 
@@ -34,7 +35,8 @@ SMALLEST_VARIANCE = 1e-7  # under each root: its slope at 0 would be infinite
 class Part(NamedTuple):
     """Neighbouring columns of a row's vectors and where they come from: which statistic of which tap's channels.
 
-    Where no backbone is between, as with the area of the cell, `backbone` is NO_BACKBONE and `tap` PIXELS.
+    `backbone` and `tap` tell the scale of a branch that sees a shrunk picture. Where no backbone is between, as with
+    the area of the cell, `backbone` is NO_BACKBONE and `tap` PIXELS.
     """
 
     columns: slice
@@ -53,11 +55,13 @@ def parts_of_columns(row: Mapping[str, Any], channels: Sequence[int]) -> list[Pa
     found: list[tuple[int, str, str, str, str]] = []  # a part's width, and all but the columns
     first = 0
     for branch in (row, row["beside"]) if row["beside"] else (row,):
-        taps = branch["taps"] or [LAST_MAP]
+        shrink = branch.get("shrink", 1)  # the row itself has none
+        backbone = at_scale(branch["backbone"], shrink)
+        taps = [at_scale(tap, shrink) for tap in branch["taps"] or [LAST_MAP]]
         maps = list(zip(taps, channels[first : first + len(taps)], strict=True))
         first += len(taps)
         found += [
-            (width, branch["backbone"], tap, colours, statistic)
+            (width, backbone, tap, colours, statistic)
             for colours, (tap, width), statistic in product(COLOURS[row["colours"]], maps, STATISTICS[row["pooling"]])
         ]
     found += [(len(MEASURES[name].columns), NO_BACKBONE, PIXELS, "raw", name) for name in row["statistics"]]
@@ -70,12 +74,24 @@ def poolings_beside(pooling: str) -> tuple[str, ...]:
     return tuple(WHOLE_MAP) if pooling in WHOLE_MAP else (pooling,)
 
 
-def feature_model(backbone: keras.Model, poolings: Sequence[str], colours: str) -> keras.Model:
-    """Framed pixels [n, size, size, 3] (0..255) to `vectors` of a backbone as `build_backbone` makes it."""
+def feature_model(backbone: keras.Model, poolings: Sequence[str], colours: str, shrink: int = 1) -> keras.Model:
+    """Framed pixels [n, size, size, 3] (0..255) to `vectors` of a backbone as `build_backbone` makes it.
+
+    The backbone's input is of size / `shrink`.
+    """
     import keras
 
-    pixels = keras.Input(backbone.input.shape[1:], name="framed")
-    return keras.Model(pixels, vectors(pixels, lambda picture: maps_of(backbone, picture), poolings, colours))
+    down, across, channels = backbone.input.shape[1:]
+    pixels = keras.Input((shrink * down, shrink * across, channels), name="framed")
+    seen = shrunk(pixels, shrink)
+    return keras.Model(pixels, vectors(seen, lambda picture: maps_of(backbone, picture), poolings, colours))
+
+
+def shrunk(pixels: keras.KerasTensor, shrink: int) -> keras.KerasTensor:
+    """The means of squares of `shrink` x `shrink` pixels, in whole grey levels as all framed pictures have."""
+    from keras import ops
+
+    return pixels if shrink == 1 else ops.round(ops.average_pool(pixels, shrink))
 
 
 def maps_of(backbone: keras.Model, picture: keras.KerasTensor) -> list[keras.KerasTensor]:

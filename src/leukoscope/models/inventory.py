@@ -19,7 +19,7 @@ def weights_text(params: Params) -> str:
     """
     rows = params.rows()
     sizes: dict[str, set[int]] = {name: set() for name in BACKBONES}
-    of_rows = [(name, row.size, branch) for name, row in rows.items() for branch in row.branches]
+    of_rows = [(name, branch.side(row.size), branch) for name, row in rows.items() for branch in row.branches]
     for _, size, branch in of_rows:
         backbone(branch.backbone)
         sizes[branch.backbone].add(size)

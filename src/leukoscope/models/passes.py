@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from leukoscope.models.architecture import POOLED_BY, LayerFacts, unweighted
+from leukoscope.models.architecture import POOLED_BY, LayerFacts, at_scale, unweighted
 from leukoscope.models.backbones import weights_identity
 from leukoscope.models.engine import converted_backbone, converted_layers, converted_statistics, map_channels
 from leukoscope.models.features import poolings_beside
@@ -50,17 +50,17 @@ class BackbonePass:
 
     @property
     def name(self) -> str:
-        """The backbone's."""
-        return self.branch.backbone
+        """The backbone's, and its scale."""
+        return at_scale(self.branch.backbone, self.branch.shrink)
 
     @property
     def kind(self) -> dict[str, Any]:
-        """The weights, the frame and the size, and what else is not the last map of the picture as it is."""
+        """The weights, the frame and the size, and what else is not the last map of the framed picture."""
         row, branch = self.row, self.branch
-        identity = weights_identity(branch.backbone, branch.weights, row.size)
+        identity = weights_identity(branch.backbone, branch.weights, branch.side(row.size))
         poolings = poolings_beside(row.pooling)
-        names = {"taps": list(branch.taps), "poolings": poolings, "colours": row.colours}
-        usual = {"taps": [], "poolings": poolings_beside("max"), "colours": "raw"}
+        names = {"taps": list(branch.taps), "poolings": poolings, "colours": row.colours, "shrink": branch.shrink}
+        usual = {"taps": [], "poolings": poolings_beside("max"), "colours": "raw", "shrink": 1}
         unusual = {name: value for name, value in names.items() if value != usual[name]}
         return {"weights": identity, "frame": row.frame, "size": row.size, **unusual}
 
@@ -76,6 +76,7 @@ class BackbonePass:
             taps=branch.taps,
             pooling=row.pooling,
             colours=row.colours,
+            shrink=branch.shrink,
         )
 
     def columns(self, width: int) -> slice:
@@ -86,12 +87,14 @@ class BackbonePass:
         return slice(first, first + own)
 
     def layers(self, converted: Path, columns: int) -> list[LayerFacts]:
-        """The backbone's layers, none of whose weights train, and the pooling."""
-        row = self.row
+        """What shrinks the picture, the backbone's layers, none of whose weights train, and the pooling."""
+        row, shrink, side = self.row, self.branch.shrink, self.branch.side(self.row.size)
+        means = f"means of {shrink} × {shrink}"
+        shrunk = [unweighted("AveragePool", "shrunk", (side, side, 3), means)] if shrink > 1 else []
         colours = [f"colours {row.colours}"] if row.colours != "raw" else []
         detail = ", ".join([*self.branch.taps, *colours])
         backbone: list[LayerFacts] = [{**layer, "trainable": 0} for layer in converted_layers(converted)]
-        return [*backbone, unweighted(POOLED_BY[row.pooling], row.pooling, columns, detail)]
+        return [*shrunk, *backbone, unweighted(POOLED_BY[row.pooling], row.pooling, [columns], detail)]
 
     def maps(self, converted: Path) -> list[int]:
         """Those of each tap, or of the last map."""
@@ -124,7 +127,7 @@ class StatisticsPass:
 
     def layers(self, converted: Path, columns: int) -> list[LayerFacts]:
         """One entry for all statistics."""
-        return [unweighted("Statistics", "statistics", columns, ", ".join(self.row.statistics))]
+        return [unweighted("Statistics", "statistics", [columns], ", ".join(self.row.statistics))]
 
     def maps(self, converted: Path) -> list[int]:
         """None."""

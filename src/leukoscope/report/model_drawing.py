@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from leukoscope.models.architecture import at_scale
 from leukoscope.models.weights import weights_kind
 from leukoscope.report.evidence import Result
 
 TITLES = {
+    "AveragePool": "shrunk",
     "Max": "global max pooling",
     "Mean": "global average pooling",
     "MeanAndDeviation": "mean and deviation over the cell",
@@ -59,7 +61,7 @@ def _layers(layers: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) ->
     for layer in layers:
         title, detail = TITLES.get(layer["kind"], layer["kind"]), layer["detail"]
         if layer["layers"] > 1 and (backbone := next(networks)):
-            title = backbone["backbone"]
+            title = at_scale(backbone["backbone"], backbone.get("shrink", 1))
             weights = f"{layer['layers']} layers, weights: {weights_kind(backbone['weights'])}"
             detail = ", ".join(filter(None, [weights, layer["detail"]]))
         state = "unweighted" if not layer["parameters"] else "trained" if layer["trainable"] else "frozen"
