@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 FOLDS, INNER_FOLDS, INNER_DEALS, TRIALS = 5, 3, 2, 30
 DEAL_SEED = 11
 STORE = Path(".leukoscope")
-NESTED, BEST, AREA = "every choice made inside, by `--apply`'s rule", "the best of 30 trials inside", "cell area alone"
+NESTED, BEST, AREA = "every choice made inside", "the best of 30 trials inside", "cell area alone"
 
 
 @dataclass(frozen=True)

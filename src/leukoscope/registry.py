@@ -251,7 +251,8 @@ def set_champion(data_name: str, version: str) -> str:
 
 
 def _one_decision(client: MlflowClient, data_name: str, *versions: str) -> bool:
-    return len({_version(client, data_name, version).tags["decision"] for version in versions}) == 1
+    decisions = {_version(client, data_name, version).tags.get("decision", version) for version in versions}
+    return len(decisions) == 1
 
 
 def set_candidate(data_name: str, version: str) -> str:

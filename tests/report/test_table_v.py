@@ -93,7 +93,7 @@ def test_the_table_goes_between_the_markers_and_nothing_else_changes(tmp_path: P
 def test_a_file_without_markers_is_refused_and_left_alone(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text("no place\n")
-    with pytest.raises(DataError, match="has no place for the table"):
+    with pytest.raises(DataError, match="has no place for it: put the lines"):
         put_into("| new |\n", readme)
     assert readme.read_text() == "no place\n"
 

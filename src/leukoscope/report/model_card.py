@@ -48,7 +48,7 @@ def card_facts(candidate: Candidate, combined: str, libraries: list[str]) -> dic
     return {
         **{name: decision[name] for name in kept if name in decision},
         "weights_identity": decision.get("weights_identity"),
-        "members": list(decision.get("members", ())),
+        "members": decision["settings"].get("members", []),
         "folds": len(decision["folds"]),
         "combination": combined,
         "pooled": decision["pooled"],
@@ -179,11 +179,11 @@ def _data(facts: Facts) -> str:
 
 def _figures(facts: Facts) -> str:
     measured, point = facts["measured"], facts["measured"]["at_threshold"]
-    over = measured["over_area"]
+    over = measured.get("over_area")  # of the test side alone
     raw, scaled = (measured["calibration"][stage] for stage in ("raw", "scaled"))
     rows = {
         "AUROC": _estimate(measured, "auroc"),
-        "AUROC less that of the cell's area alone": _estimate(over, "gap", signed=True),
+        **({"AUROC less that of the cell's area alone": _estimate(over, "gap", signed=True)} if over else {}),
         "AUROC, every subject weighing the same": _estimate(measured, "auroc_by_group"),
         "area under precision and recall": _estimate(measured, "auprc"),
         "sensitivity at the thresholds": _estimate(point, "sensitivity"),
@@ -220,13 +220,13 @@ def _estimate(holder: Mapping[str, Any], name: str, *, signed: bool = False) -> 
 
 
 def _limits(facts: Facts) -> str:
-    measured, over = facts["measured"], facts["measured"]["over_area"]
+    measured, over = facts["measured"], facts["measured"].get("over_area")
     said = []
     if measured["interval_reason"]:
         said.append(f"There are no intervals: {measured['interval_reason']}.")
     elif measured["indicative"]:
         said.append("A class has fewer than 10 effective groups, so every figure is indicative.")
-    if over["gap_low"] is None or over["gap_low"] <= 0:
+    if over and (over["gap_low"] is None or over["gap_low"] <= 0):
         said.append("It is not shown to be better than the cell's area alone: that difference's interval includes 0.")
     if not _calibrated(measured["calibration"]["raw"]):
         said.append("Its p is not shown to be a probability: read it as a score.")
