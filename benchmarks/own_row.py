@@ -5,8 +5,10 @@ a kernel head whose features hold all that may be chosen from (layers, scales, c
 hold it against, fitted on the same folds. Groups of subjects are dealt into 5 folds `--deals` times over. Answers of
 each fold are kept in `--folder`, so a run that was ended goes on; the tables are printed and written there.
 
-*Nested*: for each fold an Optuna study on its train and val sides alone chooses backbones or scales, colours,
-statistics, C and gamma by grouped inner folds; the winner is fitted as `train` would and asked about the test side.
+*Nested*: for each fold an Optuna study on its train and val sides alone tries scales, colours, layers, statistics, C
+and gamma by grouped inner folds, the row as it is first. Its best trial, and what `leukoscope tune --apply` would keep
+(the best where its gain exceeds one standard error, else the row), are fitted as `train` would and asked about the test
+side.
 """
 
 from __future__ import annotations
@@ -35,15 +37,18 @@ from leukoscope.evaluation.resampled import auroc_resamples
 from leukoscope.models.features import NO_BACKBONE, Part, parts_of_columns
 from leukoscope.models.inputs import RowInputs, read_inputs
 from leukoscope.models.training import Training, predict
+from leukoscope.tuning.gain import Gain, gain_of
 from leukoscope.tuning.inner_folds import inner_folds
+from leukoscope.tuning.study import PAPER
+from leukoscope.tuning.trials import SCORES
 
 if TYPE_CHECKING:
     import optuna
 
-FOLDS, INNER_FOLDS, TRIALS = 5, 3, 30
+FOLDS, INNER_FOLDS, INNER_DEALS, TRIALS = 5, 3, 2, 30
 DEAL_SEED = 11
 STORE = Path(".leukoscope")
-NESTED, AREA = "every choice made inside", "cell area alone"
+NESTED, BEST, AREA = "every choice made inside, by `--apply`'s rule", "the best of 30 trials inside", "cell area alone"
 
 
 @dataclass(frozen=True)
@@ -144,7 +149,8 @@ class Inside:
         self.at = np.sort(np.concatenate([data.positions(sides, side) for side in ("train", "val")]))
         self.labels, self.parts = data.labels[self.at], bench.parts
         known = bench.inputs.images.iloc[self.at].reset_index(drop=True)
-        self.folds = _dealt(known, Tune(folds=INNER_FOLDS, repeats=1))
+        seeds = range(INNER_DEALS)
+        self.deals = [_dealt(known, Tune(folds=INNER_FOLDS, repeats=1, seed=seed)) for seed in seeds]
         vectors = np.asarray(data.vectors()[self.at, 0], np.float32)
         standard = (vectors - vectors.mean(axis=0)) / np.maximum(vectors.std(axis=0), 1e-6)
         self.statistics = {p.statistic: standard[:, p.columns] for p in self.parts if p.backbone == NO_BACKBONE}
@@ -152,29 +158,35 @@ class Inside:
             (part, _distances(standard[:, part.columns])) for part in self.parts if part.backbone != NO_BACKBONE
         ]
 
-    def score(self, choice: Choice) -> float:
-        """The mean AUROC of the inner folds. Where there are statistics, the other folds' decisions weigh them."""
-        from sklearn.svm import SVC
-
-        from leukoscope.evaluation.calibration import logistic
-
+    def scores(self, choice: Choice) -> list[float]:
+        """The AUROC of each inner fold. Where there are statistics, the other folds' decisions weigh them."""
         settings = dict(choice.settings)
         read = [(part, squared) for part, squared in self.distances if choice.of_pixels(part)]
         columns = sum(part.columns.stop - part.columns.start for part, _ in read)
         pairs = np.exp(sum(squared for _, squared in read) * np.float32(-settings["svm_gamma"] / (2 * columns)))
-        known = np.empty((len(self.labels), 1 + sum(self.statistics[name].shape[1] for name in choice.statistics)))
-        known[:, 1:] = np.hstack([np.empty((len(known), 0)), *(self.statistics[name] for name in choice.statistics)])
+        measured = [np.empty((len(self.labels), 0)), *(self.statistics[name] for name in choice.statistics)]
+        statistics = np.hstack(measured)
+        return [area for folds in self.deals for area in self._areas(folds, pairs, statistics, settings["svm_c"])]
+
+    def _areas(self, folds: np.ndarray, pairs: np.ndarray, statistics: np.ndarray, svm_c: float) -> list[float]:
+        from sklearn.svm import SVC
+
+        from leukoscope.evaluation.calibration import logistic
+
+        known = np.column_stack([np.empty(len(self.labels)), statistics])
         for fold in range(INNER_FOLDS):
-            trains, asked = np.flatnonzero(self.folds != fold), np.flatnonzero(self.folds == fold)
-            machine = SVC(C=settings["svm_c"], kernel="precomputed")
+            trains, asked = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+            machine = SVC(C=svm_c, kernel="precomputed")
             machine.fit(pairs[np.ix_(trains, trains)], self.labels[trains])
             known[asked, 0] = machine.decision_function(pairs[np.ix_(asked, trains)])
         areas = []
         for fold in range(INNER_FOLDS):
-            asked = self.folds == fold
+            asked = folds == fold
             weights, _ = logistic(self.labels[~asked], known[~asked])
-            areas.append(METRICS["auroc"](self.labels[asked], known[asked] @ weights))
-        return float(np.mean(areas))
+            area = METRICS["auroc"](self.labels[asked], known[asked] @ weights)
+            assert area is not None, "inner_folds gives every fold both classes"
+            areas.append(area)
+        return areas
 
 
 def _dealt(images: pd.DataFrame, settings: Tune) -> np.ndarray:
@@ -188,41 +200,44 @@ def _distances(columns: np.ndarray) -> np.ndarray:
     return squares[:, None] + squares - 2 * columns @ columns.T
 
 
-def chosen_inside(bench: Bench, sides: pd.DataFrame, seed: int) -> tuple[Choice, float]:
-    """The best of TRIALS choices on the train and val sides, and its inner score; the row as it is comes first."""
+RANGES = {"svm_c": (1.0, 100.0), "svm_gamma": (0.25, 4.0)}
+
+
+def studied_inside(bench: Bench, sides: pd.DataFrame, seed: int) -> tuple[Choice, Gain]:
+    """The best of TRIALS choices on the train and val sides, and what it gains there over the row as it is."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     inside, row = Inside(bench, sides), bench.inputs.row
-    whole = bench.whole(())
-    options = {
+    whole = bench.whole(("area",))
+    subsets = {
         "backbones": _subsets(whole.backbones),
         "colours": _subsets(whole.colours),
         "taps": [whole.taps, *((tap,) for tap in whole.taps)],
         "statistics": [(), *_subsets(row.statistics)],
     }
-    named = {name: [" + ".join(one) or "none" for one in several] for name, several in options.items()}
+    options = {name: {" + ".join(one) or "none": one for one in several} for name, several in subsets.items()}
 
-    def choice_of(trial: optuna.Trial | optuna.trial.FrozenTrial) -> Choice:
-        picked = {
-            name: options[name][named[name].index(trial.params[name])] if isinstance(trial, optuna.trial.FrozenTrial)
-            else options[name][named[name].index(trial.suggest_categorical(name, named[name]))]
-            for name in options
-        }  # fmt: skip
-        ranges = {"svm_c": (1.0, 100.0), "svm_gamma": (0.25, 4.0)}
-        numbers = {
-            name: trial.params[name] if isinstance(trial, optuna.trial.FrozenTrial)
-            else trial.suggest_float(name, low, high, log=True)
-            for name, (low, high) in ranges.items()
-        }  # fmt: skip
-        return Choice(**picked, settings=tuple(numbers.items()))
+    def choice_of(values: Mapping[str, Any]) -> Choice:
+        picked = {name: of[values[name]] for name, of in options.items()}
+        return Choice(**picked, settings=tuple((name, values[name]) for name in RANGES))
 
+    def objective(trial: optuna.Trial) -> float:
+        values = {name: trial.suggest_categorical(name, list(of)) for name, of in options.items()}
+        values |= {name: trial.suggest_float(name, low, high, log=True) for name, (low, high) in RANGES.items()}
+        scores = inside.scores(choice_of(values))
+        trial.set_user_attr(SCORES, scores)
+        return float(np.mean(scores))
+
+    start = {name: " + ".join(getattr(whole, name)) for name in options} | {
+        "svm_c": float(row.svm_c),
+        "svm_gamma": float(row.svm_gamma),
+    }
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=8))
-    first = {"backbones": whole.backbones, "colours": whole.colours, "taps": whole.taps, "statistics": ("area",)}
-    start = {name: " + ".join(value) for name, value in first.items()}
-    study.enqueue_trial({**start, "svm_c": float(row.svm_c), "svm_gamma": float(row.svm_gamma)})
-    study.optimize(lambda trial: inside.score(choice_of(trial)), n_trials=TRIALS)
-    return choice_of(study.best_trial), study.best_value
+    study.set_user_attr(PAPER, start)
+    study.enqueue_trial(start)
+    study.optimize(objective, n_trials=TRIALS)
+    return choice_of(study.best_trial.params), gain_of(study, INNER_FOLDS)
 
 
 def _subsets(names: Sequence[str]) -> list[tuple[str, ...]]:
@@ -270,16 +285,18 @@ class Task:
             return
         bench, started = Bench.of(self.row), time.perf_counter()
         sides = bench.sides(self.number, leaky=self.leaky)
-        inside = None
         if self.variant == NESTED:
-            choice, inside = chosen_inside(bench, sides, seed=self.number)
+            best, gain = studied_inside(bench, sides, seed=self.number)
+            of_best = bench.tested(best, sides)
+            kept = of_best if gain.convinces else bench.tested(bench.whole(("area",)), sides)
+            tested = kept.assign(p_best=of_best["p_all"])
+            tested.attrs = {"best": str(best), "gain": str(gain), "convinces": gain.convinces}
         else:
-            choice = variants(bench)[self.variant] if self.variant else None
-        tested = bench.tested(choice, sides)
-        tested.attrs = {"choice": str(choice), "inside": inside, "seconds": time.perf_counter() - started}
+            tested = bench.tested(variants(bench)[self.variant] if self.variant else None, sides)
+        seconds = time.perf_counter() - started
         with new_file(self.file) as part:
             tested.to_parquet(part, index=False)
-        print(f"{self.file.stem}: {tested.attrs['seconds']:.0f} s", flush=True)
+        print(f"{self.file.stem}: {seconds:.0f} s", flush=True)
 
 
 def _run(task: Task) -> None:
@@ -302,13 +319,15 @@ class Answers:
         return np.mean([auroc_resamples(self.label, of_deal, resamples) for of_deal in self.p], axis=0)
 
 
-def answers(bench: Bench, row: str, variant: str, folder: Path, deals: int, *, leaky: bool = False) -> Answers:
+def answers(
+    bench: Bench, row: str, variant: str, folder: Path, deals: int, *, leaky: bool = False, column: str = "p_all"
+) -> Answers:
     """What was kept of a variant, in the order of the bench's images."""
     of_deals = []
     for deal in range(deals):
         numbers = range(deal * FOLDS, (deal + 1) * FOLDS)
         kept = [pd.read_parquet(Task(row, variant, number, leaky, folder).file) for number in numbers]
-        of_deals.append(pd.concat(kept).set_index("image_id")["p_all"].loc[bench.used["image_id"]].to_numpy())
+        of_deals.append(pd.concat(kept).set_index("image_id")[column].loc[bench.used["image_id"]].to_numpy())
     return Answers(bench.used["label"].to_numpy(int), np.stack(of_deals))
 
 
@@ -366,7 +385,10 @@ def main() -> None:
     )
     found = {name: answers(bench, arguments.row, name, folder, arguments.deals) for name in names}
     held = {row: answers(bench, row, "", folder, arguments.deals) for row in arguments.beside} | {AREA: area}
+    if NESTED in found:
+        held[BEST] = answers(bench, arguments.row, NESTED, folder, arguments.deals, column="p_best")
     if "the row" in found:
+        held["the row as it is"] = found["the row"]
         held["the row, dealt by image (leaky)"] = answers(
             bench, arguments.row, "the row", folder, arguments.deals, leaky=True
         )

@@ -104,7 +104,7 @@ def _run(evidence: Evidence) -> dict[str, Any]:
         "level": evidence.params.evaluate.level,
         "machines": sorted(machines),
         "outcome": promotion_sentence(evidence.registered),
-        "range": range_sentence(evidence.registered),
+        "training_range": range_sentence(evidence.registered),
         "estimate": Estimate.of,
     }
 
