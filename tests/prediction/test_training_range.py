@@ -22,7 +22,7 @@ def candidate() -> Candidate:
         "folds": {"0": {}, "1": {}, "2": {}},
         "training_images": training_images("subject"),
     }
-    return Candidate(decision, {}, Path())
+    return Candidate(decision, {}, Path(), Path())
 
 
 def test_the_range_is_that_of_the_training_cells_without_their_extremes(candidate: Candidate) -> None:

@@ -37,7 +37,7 @@ SIDES = {"test": "images that were tested", "val": "validation images, which als
 HEADS = {
     "regularized": "Table III's dense layer with its three penalties and dropout, two sigmoids",
     "plain": "one dense layer with two sigmoids",
-    "kernel": "a support-vector machine, calibrated on validation, as layers",
+    "kernel": "a support-vector machine, calibrated on groups that it was not fitted on, as layers",
 }
 
 
@@ -129,8 +129,8 @@ def _backbone(facts: Facts, settings: Mapping[str, Any]) -> str:
 def _training(facts: Facts, settings: Mapping[str, Any]) -> str:
     how = "all layers" if facts["mode"] == "finetune" else "the head alone, on frozen features"
     views = f"{settings['views']} augmented view{'s' * (settings['views'] != 1)} of each training image"
-    ended = "" if settings["head"] == "kernel" else "; stopped by the loss on validation"
-    return f"{how}; {views}{ended}"
+    val = {"kernel": "validation trains it too, once it has chosen the threshold"}
+    return f"{how}; {views}; {val.get(settings['head'], 'stopped by the loss on validation')}"
 
 
 def _band(point: Mapping[str, Any]) -> str:
@@ -179,11 +179,11 @@ def _data(facts: Facts) -> str:
 
 def _figures(facts: Facts) -> str:
     measured, point = facts["measured"], facts["measured"]["at_threshold"]
-    over = measured["over_area"]
+    over = measured.get("over_area")  # of the test side alone
     raw, scaled = (measured["calibration"][stage] for stage in ("raw", "scaled"))
     rows = {
         "AUROC": _estimate(measured, "auroc"),
-        "AUROC less that of the cell's area alone": _estimate(over, "gap", signed=True),
+        **({"AUROC less that of the cell's area alone": _estimate(over, "gap", signed=True)} if over else {}),
         "AUROC, every subject weighing the same": _estimate(measured, "auroc_by_group"),
         "area under precision and recall": _estimate(measured, "auprc"),
         "sensitivity at the thresholds": _estimate(point, "sensitivity"),
@@ -220,13 +220,15 @@ def _estimate(holder: Mapping[str, Any], name: str, *, signed: bool = False) -> 
 
 
 def _limits(facts: Facts) -> str:
-    measured, over = facts["measured"], facts["measured"]["over_area"]
+    measured, over = facts["measured"], facts["measured"].get("over_area")
     said = []
     if measured["interval_reason"]:
         said.append(f"There are no intervals: {measured['interval_reason']}.")
     elif measured["indicative"]:
         said.append("A class has fewer than 10 effective groups, so every figure is indicative.")
-    if over["gap_low"] is None or over["gap_low"] <= 0:
+    if over is None:
+        said.append("Its AUROC less that of the cell's area alone has no interval on validation images.")
+    elif over["gap_low"] is None or over["gap_low"] <= 0:
         said.append("It is not shown to be better than the cell's area alone: that difference's interval includes 0.")
     if not _calibrated(measured["calibration"]["raw"]):
         said.append("Its p is not shown to be a probability: read it as a score.")
