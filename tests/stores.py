@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from leukoscope import mlflow_store, tracking
+from leukoscope import mlflow_pages, mlflow_store
 
 OUTSIDE = ("MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV", "DVC_STAGE")
 
@@ -54,7 +54,7 @@ def checkout_with_store(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @contextmanager
 def served(port: int) -> Iterator[subprocess.Popen]:
     """A server of the working directory's store that answers; it is killed with all its processes."""
-    server = subprocess.Popen(tracking.ui_command(port), stderr=subprocess.DEVNULL, start_new_session=True)
+    server = subprocess.Popen(mlflow_pages.ui_command(port), stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         deadline = time.monotonic() + 60
         while not answers(port):

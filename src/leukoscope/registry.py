@@ -244,15 +244,16 @@ def set_champion(data_name: str, version: str) -> str:
     before = _registered(client, data_name).get(CHAMPION)
     if before == version:
         return f"version {version} of {name} is champion already"
-    if before and not _one_decision(client, data_name, before, version):
+    if before and not _of_one_decision(client, data_name, before, version):
         client.set_registered_model_alias(name, PREVIOUS, before)
     client.set_registered_model_alias(name, CHAMPION, version)
     return f"version {version} of {name} is champion" + (f"; version {before} was before it" if before else "")
 
 
-def _one_decision(client: MlflowClient, data_name: str, *versions: str) -> bool:
-    decisions = {_version(client, data_name, version).tags.get("decision", version) for version in versions}
-    return len(decisions) == 1
+def _of_one_decision(client: MlflowClient, data_name: str, one: str, other: str) -> bool:
+    """Whether two versions hold the same decision.json: one made by hand has no such tag."""
+    of_one, of_other = (_version(client, data_name, version).tags.get("decision") for version in (one, other))
+    return of_one is not None and of_one == of_other
 
 
 def set_candidate(data_name: str, version: str) -> str:

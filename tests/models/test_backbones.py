@@ -67,7 +67,7 @@ def test_an_unknown_backbone_names_the_known_ones() -> None:
 
 
 def test_a_picture_too_small_for_the_backbone_is_refused() -> None:
-    with pytest.raises(ConfigError, match="takes pictures of 75 pixels a side or more and is shown 64"):
+    with pytest.raises(ConfigError, match="75 pixels a side or more and is shown 64"):
         build_backbone("inceptionv3", "none", 300, 64)
 
 

@@ -15,7 +15,7 @@ from leukoscope.models import load_saved
 from leukoscope.models.assembly import joined_model, raw_model, trainable_model
 from leukoscope.models.backbones import BACKBONES, build_backbone
 from leukoscope.models.cell_statistics import statistics_model
-from leukoscope.models.features import feature_model
+from leukoscope.models.features import feature_model, shrunk
 from leukoscope.models.fitting import Vectors
 from leukoscope.models.heads import build_head
 from leukoscope.models.opened import opened
@@ -27,9 +27,9 @@ FROZEN = ModelSettings(
     backbone="mobilenet",
     weights="none",
     frame=300,
-    size=48,
+    size=64,
     taps=("conv_pw_2_relu", "conv_pw_4_relu"),
-    beside=Branch(backbone="mobilenetv2", weights="none", taps=("block_1_expand_relu",)),
+    beside=Branch(backbone="mobilenetv2", weights="none", taps=("block_1_expand_relu",), shrink=2),
     pooling="cell",
     colours="both",
     statistics=("area",),
@@ -42,8 +42,11 @@ FINETUNED = ModelSettings(backbone="mobilenetv2", weights="none", frame=200, siz
 def kernel_heads(row: ModelSettings) -> list[keras.Model]:
     """A head on features of drawn cells, of the first view alone."""
     cells = np.stack([frame_and_resize(cell, row.frame, row.size) for cell in fixed_cells(12, 1)]).astype(np.float32)
-    networks = [build_backbone(one.backbone, "none", row.frame, row.size, one.taps) for one in row.branches]
-    found = [feature_model(network, (row.pooling,), row.colours).predict(cells, verbose=0) for network in networks]
+    found = []
+    for one in row.branches:
+        network = build_backbone(one.backbone, "none", row.frame, one.side(row.size), one.taps)
+        features = feature_model(network, (row.pooling,), row.colours)
+        found.append(features.predict(shrunk(cells, one.shrink), verbose=0))
     columns = np.concatenate(
         [*found, statistics_model(row.statistics, row.frame, row.size).predict(cells, verbose=0)], 1
     )
@@ -65,7 +68,7 @@ def test_a_saved_model_is_cut_at_every_map_that_it_pools(tmp_path: Path) -> None
     pictures = keras.ops.convert_to_tensor(fixed_cells(2, 5), "float32")
     maps = keras.tree.flatten(front(pictures))
     found = [(*one.shape[:2], about.crop, about.whole) for one, about in zip(maps, cut, strict=True)]
-    frozen = [(8, places, (300, 300), False) for places in (12, 6, 24)]  # two taps, and that of the second backbone
+    frozen = [(8, places, (300, 300), False) for places in (16, 8, 16)]  # two taps, and that of the second backbone
     assert sorted(found) == sorted([*frozen, *frozen, (16, 1, (200, 200), True)])
     expected = np.asarray(model(pictures))
     np.testing.assert_allclose(tail([pictures, *maps]), expected, atol=1e-6)

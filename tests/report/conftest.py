@@ -134,8 +134,8 @@ def write_result(
         "row": row, "protocol": protocol, "settings": params.row(row).model_dump(mode="json"),
         "identity": f"{row}-{protocol}", "mode": params.row(row).mode,
         "weights_kind": "untrained" if params.row(row).weights == "none" else "imagenet",
-        "data": {"name": params.fetch.name, "kind": "synthetic", "hash": "d" * 64},
-        "training_images": {}, "training_subjects": [], **decided,
+        "data": {"name": params.fetch.name, "kind": "synthetic", "hash": "d" * 64}, "training_images": {},
+        "training_subjects": [], **decided,
         "layers": LAYERS, "parameters": parameters(LAYERS), "split_hash": "5" * 64,
     }  # fmt: skip
     write_json(root / "models" / f"{row}-{protocol}" / "decision.json", decision)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from leukoscope.config import Protocol
 from leukoscope.evaluation.tuned_groups import TESTED
 from leukoscope.ranking import rank
 from leukoscope.report.model_card import BEGIN, END, PROTOCOLS, card_facts, model_card
@@ -75,8 +76,8 @@ def test_limits_are_those_of_the_figures(facts: dict[str, Any]) -> None:
         assert sentence not in model_card(good)
 
 
-def of_candidate(root: Path, name: str) -> str:
-    (candidate,) = rank(root / "results", root / "models", [name], "subject")
+def of_candidate(root: Path, name: str, protocol: Protocol = "subject") -> str:
+    (candidate,) = rank(root / "results", root / "models", [name], protocol)
     return model_card(card_facts(candidate, "mean of 3 finetuned models", ["keras==3"]))
 
 
@@ -86,7 +87,14 @@ def test_tuned_values_and_ensembles_say_what_they_are(tmp_path: Path) -> None:
     write_ensemble(tmp_path, "both", "tuned", "other")
     assert TESTED.upper() in of_candidate(tmp_path, "tuned")
     assert f"It was {TESTED}, so its figures are too good." in of_candidate(tmp_path, "tuned")
-    assert "- Members: tuned, other" in of_candidate(tmp_path, "both")
+    assert "- Members: other, tuned" in of_candidate(tmp_path, "both")
+
+
+def test_where_validation_ranks_no_difference_from_cell_area_is_claimed(tmp_path: Path) -> None:
+    write_row(tmp_path, "a_row", skill=3, protocol="official")
+    card = of_candidate(tmp_path, "a_row", "official")
+    assert "| AUROC less" not in card
+    assert "- Its AUROC less that of the cell's area alone has no interval" in card
 
 
 def test_every_protocol_has_words() -> None:

@@ -37,7 +37,7 @@ SIDES = {"test": "images that were tested", "val": "validation images, which als
 HEADS = {
     "regularized": "Table III's dense layer with its three penalties and dropout, two sigmoids",
     "plain": "one dense layer with two sigmoids",
-    "kernel": "a support-vector machine, calibrated on validation, as layers",
+    "kernel": "a support-vector machine, calibrated on groups that it was not fitted on, as layers",
 }
 
 
@@ -48,7 +48,7 @@ def card_facts(candidate: Candidate, combined: str, libraries: list[str]) -> dic
     return {
         **{name: decision[name] for name in kept if name in decision},
         "weights_identity": decision.get("weights_identity"),
-        "members": decision["settings"].get("members", []),
+        "members": list(decision.get("members", ())),
         "folds": len(decision["folds"]),
         "combination": combined,
         "pooled": decision["pooled"],
@@ -129,8 +129,8 @@ def _backbone(facts: Facts, settings: Mapping[str, Any]) -> str:
 def _training(facts: Facts, settings: Mapping[str, Any]) -> str:
     how = "all layers" if facts["mode"] == "finetune" else "the head alone, on frozen features"
     views = f"{settings['views']} augmented view{'s' * (settings['views'] != 1)} of each training image"
-    ended = "" if settings["head"] == "kernel" else "; stopped by the loss on validation"
-    return f"{how}; {views}{ended}"
+    val = {"kernel": "validation trains it too, once it has chosen the threshold"}
+    return f"{how}; {views}; {val.get(settings['head'], 'stopped by the loss on validation')}"
 
 
 def _band(point: Mapping[str, Any]) -> str:
@@ -226,7 +226,9 @@ def _limits(facts: Facts) -> str:
         said.append(f"There are no intervals: {measured['interval_reason']}.")
     elif measured["indicative"]:
         said.append("A class has fewer than 10 effective groups, so every figure is indicative.")
-    if over and (over["gap_low"] is None or over["gap_low"] <= 0):
+    if over is None:
+        said.append("Its AUROC less that of the cell's area alone has no interval on validation images.")
+    elif over["gap_low"] is None or over["gap_low"] <= 0:
         said.append("It is not shown to be better than the cell's area alone: that difference's interval includes 0.")
     if not _calibrated(measured["calibration"]["raw"]):
         said.append("Its p is not shown to be a probability: read it as a score.")
