@@ -10,7 +10,7 @@ import pytest
 from leukoscope import registry
 from leukoscope.packaging import log_version
 from leukoscope.ranking import rank
-from tests.serving.running import Running, serving
+from tests.serving.running import STALL, Running, serving
 from tests.stores import checkout_with_store
 from tests.trained_rows import write_params, write_row
 
@@ -31,6 +31,14 @@ def champion_checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
 
 @pytest.fixture(scope="package")
 def server(champion_checkout: Path) -> Iterator[Running]:
-    """A server on it with short limits, for tests that leave it as it is."""
-    with serving(champion_checkout, "--stall-seconds", "1.5", "--max-images", "6", "--max-image-mb", "1") as running:
+    """A server of version 1 with short limits, for tests that leave it as it is: a start costs seconds."""
+    limits = ("--stall-seconds", f"{STALL:g}", "--max-images", "6", "--max-image-mb", "1")
+    with serving(champion_checkout, "--version", "1", *limits) as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def open_server(champion_checkout: Path) -> Iterator[Running]:
+    """A server with the limits of its own, on all addresses; it follows the champion."""
+    with serving(champion_checkout, "--host", "0.0.0.0") as running:
         yield running

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,12 +26,13 @@ pytestmark = pytest.mark.slow
 PICTURE = np.full((64, 64, 3), 90, np.uint8)
 ORPHAN = """
 import sys
+import time
 from leukoscope.serving.heat_maps import Asked, HeatMaps
 if __name__ == "__main__":
     maps = HeatMaps(600)
     maps.warm(Asked("cells", "1"))
     while not maps.running:
-        pass
+        time.sleep(0.05)
     print(maps._process.pid, flush=True)
     sys.stdin.read()
 """
@@ -45,9 +49,13 @@ def test_a_process_that_was_killed_is_started_again(heat_maps: HeatMaps) -> None
     async def run() -> None:
         first = await heat_maps.overlay(Asked("cells", "1", PICTURE))
         assert first.startswith(b"\x89PNG")
-        (child,) = psutil.Process().children()
-        waiting = asyncio.create_task(heat_maps.overlay(Asked("cells", "2", PICTURE)))  # which it must load first
-        await asyncio.sleep(0.2)
+        child = heat_maps._process
+        assert child is not None
+        assert child.pid is not None
+        os.kill(child.pid, signal.SIGSTOP)  # so that it is asked and does not answer
+        waiting = asyncio.create_task(heat_maps.overlay(Asked("cells", "1", PICTURE)))
+        while not untaken(heat_maps):
+            await asyncio.sleep(0.01)
         os.kill(child.pid, signal.SIGKILL)
         with pytest.raises(RequestError, match=r"^the process that makes heat maps ended: ask again$"):
             await waiting
@@ -55,6 +63,13 @@ def test_a_process_that_was_killed_is_started_again(heat_maps: HeatMaps) -> None
         assert again.startswith(b"\x89PNG")
 
     asyncio.run(run())
+
+
+def untaken(heat_maps: HeatMaps) -> int:
+    """Bytes that were sent to the process and that it has not read."""
+    assert heat_maps._connection is not None
+    (size,) = struct.unpack("i", fcntl.ioctl(heat_maps._connection, termios.TIOCOUTQ, bytes(4)))
+    return int(size)
 
 
 def test_one_that_does_not_answer_in_time_is_given_up(champion_checkout: Path) -> None:
@@ -85,5 +100,5 @@ def test_it_ends_where_the_server_was_killed(champion_checkout: Path) -> None:
         assert server.stdout is not None
         child = psutil.Process(int(server.stdout.readline()))
         server.kill()
-        _, alive = psutil.wait_procs([child], timeout=30)
+        _, alive = psutil.wait_procs([child], timeout=180)
         assert not alive

@@ -209,7 +209,7 @@ def test_a_server_that_has_gone_is_said(browser: Page, champion_checkout: Path) 
     with serving(champion_checkout) as server:
         browser.driver.get(server.url)
         browser.until(lambda: "version 1" in browser.text("#model"))
-        server.stop()
+        server.kill()
         browser.drop(CELLS[0])
         browser.until(lambda: browser.text("#errors"))
         assert browser.text("#errors") == "The server does not answer. Is leukoscope serve running?"

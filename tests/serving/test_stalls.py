@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import re
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.serving.running import BOUNDARY, Running, cell_png, form, serving
+from tests.serving.running import BOUNDARY, STALL, Running, cell_png, form, serving, until
 
 pytestmark = pytest.mark.slow
 
-STALL = 1.5  # of the fixture's server
 HEAD = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary={BOUNDARY}\r\n"
 
 
@@ -43,20 +41,29 @@ def answer_of(client: socket.socket, begun: bytes = b"") -> tuple[int, str]:
         length = re.search(rb"content-length: (\d+)", head)
         if there and length and len(body) >= int(length[1]):
             return int(head.split()[1]), json.loads(body)["detail"]
-        received += client.recv(65536)
+        piece = client.recv(65536)
+        assert piece, f"closed after {received!r}"
+        received += piece
 
 
 @pytest.mark.parametrize("first", [b"", b"POST /pre", b"GET /health HTTP/1.1\r\nHost: x\r\nX-Slow: "])
 def test_a_head_that_does_not_come_to_its_end_closes_the_connection(server: Running, first: bytes) -> None:
-    with server.connect() as client:
-        started = time.monotonic()
+    with server.connect(timeout=STALL / 4) as client:
         client.sendall(first)
-        for _ in range(3):  # a byte now and then gains no time
-            time.sleep(STALL / 4)
-            client.sendall(b"a" if first else b"")
-        assert until_closed(client) == b""
-        assert time.monotonic() - started < 3 * STALL + 2
+        until(lambda: ended(client, b"a" if first else b""))  # a byte now and then gains no time
     assert answers(server)
+
+
+def ended(client: socket.socket, more: bytes) -> bool:
+    """Whether the connection is closed, without an answer, though `more` was sent."""
+    try:
+        client.sendall(more)
+        assert until_closed(client) == b""
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        pass
+    return True
 
 
 def test_a_second_request_that_stalls_is_let_go_too(server: Running) -> None:
@@ -71,28 +78,27 @@ def test_a_second_request_that_stalls_is_let_go_too(server: Running) -> None:
 def test_a_body_that_stalls_is_told_so(server: Running) -> None:
     with server.connect() as client:
         client.sendall(f"{HEAD}Content-Length: 100000\r\n\r\n".encode() + form([("a.png", cell_png())])[:500])
-        assert answer_of(client) == (408, "nothing came for 1.5 s: send the pictures again")
+        assert answer_of(client) == (408, "nothing came for 2 s: send the pictures again")
         until_closed(client)
     assert answers(server)
 
 
-def test_many_stalled_uploads_keep_nobody_else_waiting(server: Running) -> None:
-    stalled = [server.connect() for _ in range(50)]
+def test_many_stalled_uploads_keep_nobody_else_waiting(open_server: Running) -> None:
+    stalled = [open_server.connect() for _ in range(50)]
     for number, client in enumerate(stalled):
         client.sendall(f"{HEAD}Content-Length: 100000\r\n\r\n".encode()[: None if number % 2 else 30])
-    started = time.monotonic()
-    assert answers(server)
-    assert time.monotonic() - started < STALL
+    assert answers(open_server)
     for client in stalled:
-        until_closed(client)
+        client.setblocking(False)
+        with pytest.raises(BlockingIOError):  # it stalls still
+            client.recv(1)
         client.close()
-    assert answers(server)
 
 
 @pytest.fixture(scope="module")
 def strict(champion_checkout: Path) -> Iterator[Running]:
-    """A server whose uploads end soon, and are small."""
-    options = ("--stall-seconds", "3", "--upload-seconds", "2", "--max-upload-mb", "0.5", "--max-memory-mb", "0.9")
+    """A server whose uploads end at a deadline, and are small."""
+    options = ("--stall-seconds", "60", "--upload-seconds", "5", "--max-upload-mb", "0.5", "--max-memory-mb", "0.9")
     with serving(champion_checkout, *options) as running:
         yield running
 
@@ -102,25 +108,25 @@ def test_an_upload_that_trickles_ends_at_its_deadline(strict: Running) -> None:
         client.sendall(f"{HEAD}Content-Length: 100000\r\n\r\n".encode())
         body, said = form([("a.png", cell_png())]), b""
         client.settimeout(0.1)
-        for position in range(200):
+        for position in range(len(body) - 1):
             client.sendall(body[position : position + 1])
             try:
                 said = client.recv(65536)
                 break
             except TimeoutError:
                 continue
-        client.settimeout(20)
-        assert answer_of(client, said) == (408, "the upload took longer than 2 s: send fewer pictures at once")
+        client.settimeout(120)
+        assert answer_of(client, said) == (408, "the upload took longer than 5 s: send fewer pictures at once")
     assert answers(strict)
 
 
 def test_an_upload_that_is_half_sent_and_hung_up_leaves_the_server_answering(server: Running) -> None:
-    whole = form([("a.png", cell_png())])
+    whole, left = form([("a.png", cell_png())]), server.log.count(" 499 ")
     for sent in (0, 100, len(whole) // 2, len(whole) - 1):
         with server.connect() as client:
             client.sendall(f"{HEAD}Content-Length: {len(whole)}\r\n\r\n".encode() + whole[:sent])
     assert answers(server)
-    assert "499" in server.log  # noted as clients that left, and as nothing worse
+    until(lambda: server.log.count(" 499 ") == left + 4)  # noted as clients that left, and as nothing worse
     assert "ERROR" not in server.log
 
 
@@ -138,7 +144,7 @@ def test_a_client_that_never_takes_its_answers_is_cut_off(server: Running) -> No
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect(("127.0.0.1", server.port))
-        client.settimeout(60)
+        client.settimeout(300)
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
             for _ in range(1_000_000):
                 client.sendall(b"GET /page/page.css HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -158,17 +164,8 @@ def test_a_body_of_no_stated_size_ends_where_it_is_too_large(strict: Running) ->
     with strict.connect() as client:
         client.sendall(f"{HEAD}Transfer-Encoding: chunked\r\n\r\n".encode())
         client.sendall(chunk(form([("a.png", b"")])[:99]))
-        client.settimeout(0.05)
-        said = b""
-        for _ in range(40):
-            client.sendall(chunk(bytes(30_000)))
-            try:
-                said = client.recv(65536)
-                break
-            except TimeoutError:
-                continue
-        client.settimeout(20)
-        assert answer_of(client, said) == (413, "more than 0.5 MB in one request: send the pictures in parts")
+        client.sendall(chunk(bytes(30_000)) * 26)  # a little more than the limit with its envelope, 0.756 MB
+        assert answer_of(client) == (413, "more than 0.5 MB in one request: send the pictures in parts")
     assert answers(strict)
 
 
@@ -179,15 +176,23 @@ def chunk(data: bytes) -> bytes:
 
 def test_more_uploads_than_memory_may_hold_are_asked_to_come_again(strict: Running) -> None:
     held = f"{HEAD}Content-Length: 750000\r\n\r\n".encode() + form([("a.png", bytes(700_000))])[:700_000]
-    for _ in range(20):  # of a slow machine, where what is held may end before the other comes
-        with strict.connect() as holder:
-            holder.sendall(held)
-            time.sleep(0.3)
-            status, answer = strict.post("/predict", ("b.png", bytes(250_000)))
-        if status == 503:
-            break
-    assert answer["detail"] == "the server holds as many uploads as it may: send these pictures again in a moment"
+    said = until(lambda: refused_beside(held, strict))
+    assert said == "the server holds as many uploads as it may: send these pictures again in a moment"
     assert answers(strict)
+
+
+def refused_beside(held: bytes, server: Running) -> str | None:
+    """What an upload is told that the server has no room for; None where it had, since `held` came late or is over."""
+    other = form([("b.png", bytes(250_000))])
+    with server.connect() as holder:
+        holder.sendall(held)
+        for _ in range(20):
+            with server.connect() as client:
+                client.sendall(f"{HEAD}Content-Length: {len(other)}\r\n\r\n".encode() + other)
+                status, said = answer_of(client)
+            if status == 503:
+                return said
+    return None
 
 
 def test_what_is_no_http_is_refused(server: Running) -> None:

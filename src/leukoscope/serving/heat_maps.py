@@ -107,11 +107,12 @@ class HeatMaps:
         spawn = multiprocessing.get_context("spawn")
         self._connection, theirs = spawn.Pipe()
         # a daemon ends with the server; see _end_with_parent for one that was killed
-        self._process = spawn.Process(target=explain_for, args=(theirs,), name="heat-maps", daemon=True)
-        self._process.start()
+        process = spawn.Process(target=explain_for, args=(theirs,), name="heat-maps", daemon=True)
+        process.start()
+        self._process = process  # no earlier: `close` may come meanwhile, and a process that is not there has no end
         theirs.close()
-        if self._closed:  # meanwhile
-            self._process.kill()
+        if self._closed:
+            process.kill()
 
     def stop(self) -> None:
         """End the process, whatever it does; the next overlay starts another."""
