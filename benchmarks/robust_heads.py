@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,6 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 from sklearn.metrics import log_loss, roc_auc_score
-from sklearn.preprocessing import StandardScaler
 
 from leukoscope.config import Evaluate, ModelSettings, Split, load_params
 from leukoscope.data.splits import make_splits
@@ -30,13 +30,14 @@ from leukoscope.evaluation.resampled import auroc_resamples
 from leukoscope.models import load_keras
 from leukoscope.models.cell_statistics import column_weights
 from leukoscope.models.embedding import read_features
-from leukoscope.models.fitting import History, Vectors, by_view
-from leukoscope.models.kernel import SMALLEST_SLOPE, fit_kernel_head
+from leukoscope.models.fitting import Vectors, by_view
+from leukoscope.models.kernel import Comparison, Machine, as_layers
+from leukoscope.models.stacking import SMALLEST_WEIGHT
 from leukoscope.models.training import TrainingData, predict
 from leukoscope.progress import progress
 
 if TYPE_CHECKING:
-    from benchmarks.robust_training import Examples, Fitter
+    from benchmarks.robust_training import Fitter
 
 DEALS = (1, 2, 3)
 SMALLEST_GROUP = 20  # images of a group that may be the worst
@@ -45,6 +46,7 @@ KERNELS = {"kernel": "image", "kernel, subjects weighing alike": "group"}
 CHOSEN = "head of the least loss on val"
 JOINED = {"kernel + plain": ("kernel", "plain"), f"kernel + {CHOSEN}": ("kernel", CHOSEN)}
 
+Fitters = Callable[[int], "dict[str, Fitter]"]  # by how many inputs a head has
 Sigmoids = Callable[[np.ndarray], np.ndarray]
 
 
@@ -91,7 +93,11 @@ def deals(row: ModelSettings, images: pd.DataFrame, data: TrainingData, folds: i
     from benchmarks.robust_training import METHODS, Fitter
 
     classes, _ = environments(data)
-    fitters = {name: Fitter(method, data.vectors().shape[-1], classes) for name, method in METHODS.items()}
+
+    @cache
+    def fitters(columns: int) -> dict[str, Fitter]:
+        return {name: Fitter(method, columns, classes) for name, method in METHODS.items()}
+
     dealt = []
     with progress("folds", len(DEALS) * folds, "folds") as advance:
         for seed in DEALS:
@@ -115,65 +121,68 @@ def deals(row: ModelSettings, images: pd.DataFrame, data: TrainingData, folds: i
 
 
 def environments(data: TrainingData) -> tuple[np.ndarray, np.ndarray]:
-    """Each environment's class [environments], and each image's environment [images]: a group's images of a class."""
+    """Each environment's class [environments] (-1: no label), and each image's environment [images]."""
     names = pd.MultiIndex.from_arrays([data.groups, data.labels])
     environment, found = pd.factorize(names, sort=True)
     return found.get_level_values(1).to_numpy(), environment
 
 
 def fold_methods(
-    row: ModelSettings, data: TrainingData, sides: pd.DataFrame, fitters: dict[str, Fitter], seed: int
+    row: ModelSettings, data: TrainingData, sides: pd.DataFrame, fitters: Fitters, seed: int
 ) -> dict[str, Fitted]:
     """Every method on one fold, and CHOSEN: the gradient method whose calibrated p has the least loss on val."""
+    from benchmarks.robust_training import Examples
+
     train, val = (data.positions(sides, side) for side in ("train", "val"))
-    fitted = {}
+    fitted, machines = {}, {}
     for name, sampling in KERNELS.items():
+        started = time.process_time()
         own = row.model_copy(update={"head": "kernel", "sampling": sampling})
-        fitted[name] = _kernel(own, data, train, val)
-    examples, standard = standardised(row, data, train, val)
-    losses, chosen = {}, None
-    for name, fitter in fitters.items():
+        machines[name] = Machine.fit(own, vectors(data, train, 1 + row.views))
+        fitted[name] = Fitted(as_layers(machines[name], "kernel").predict_on_batch, time.process_time() - started)
+    inputs = inputs_of(row, vectors(data, train, 1 + row.views), machines["kernel"].comparison)
+    _, environment = environments(data)
+    examples = [
+        Examples(inputs(x), labels, groups, np.repeat(environment[at], views))
+        for at, views in ((train, 1 + row.views), (val, 1))
+        for x, labels, groups in [by_view(vectors(data, at, views))]
+    ]
+    losses, trained = {}, fitters(examples[0].features.shape[1])
+    for name, fitter in trained.items():
         started = time.process_time()
         head = fitter.fit(*examples, seed=seed)
         scale = platt(examples[1].labels, expit(head.logits(examples[1].features)))
-        slope, intercept = max(scale["slope"], SMALLEST_SLOPE), scale["intercept"]
-        sigmoids = _sigmoids(lambda x, head=head, a=slope, b=intercept: a * head.logits(standard(x)) + b)
+        slope, intercept = max(scale["slope"], SMALLEST_WEIGHT), scale["intercept"]
+        sigmoids = _sigmoids(lambda x, head=head, a=slope, b=intercept: a * head.logits(inputs(x)) + b)
         fitted[name] = Fitted(sigmoids, time.process_time() - started)
         losses[name] = log_loss(data.labels[val], sigmoids(data.vectors()[val, 0])[:, 1])
     chosen = min(losses, key=losses.__getitem__)
-    everything = sum(fitted[name].seconds for name in fitters)
+    everything = sum(fitted[name].seconds for name in trained)
     return {**fitted, CHOSEN: Fitted(fitted[chosen].sigmoids, everything)}
 
 
-def standardised(
-    row: ModelSettings, data: TrainingData, train: np.ndarray, val: np.ndarray
-) -> tuple[tuple[Examples, Examples], Callable[[np.ndarray], np.ndarray]]:
-    """Both sides with columns standardised on train (statistics then weighed as in Table III's head), and how."""
-    from benchmarks.robust_training import Examples
-
-    _, environment = environments(data)
-    features = data.vectors()
-    scaler = StandardScaler().fit(features[train, : 1 + row.views].reshape(-1, features.shape[-1]))
-    weights = column_weights(row, features.shape[-1])
-
-    def standard(x: np.ndarray) -> np.ndarray:
-        return (scaler.transform(x) * weights).astype(np.float32)
-
-    def side(at: np.ndarray, views: int) -> Examples:
-        x, labels, groups = by_view(Vectors(features[at, :views], data.labels[at], data.groups[at]))
-        return Examples(standard(x), labels, groups, np.repeat(environment[at], views))
-
-    return (side(train, 1 + row.views), side(val, 1)), standard
+def vectors(data: TrainingData, at: np.ndarray, views: int) -> Vectors:
+    """The first `views` of the images at positions `at`."""
+    return Vectors(data.vectors()[at, :views], data.labels[at], data.groups[at])
 
 
-def _kernel(row: ModelSettings, data: TrainingData, train: np.ndarray, val: np.ndarray) -> Fitted:
-    def side(at: np.ndarray, views: int) -> Vectors:
-        return Vectors(data.vectors()[at, :views], data.labels[at], data.groups[at])
+def inputs_of(row: ModelSettings, train: Vectors, comparison: Comparison) -> Callable[[np.ndarray], np.ndarray]:
+    """From features [n, columns] to a head's inputs: the components that the kernel compares, and the statistics.
 
-    started = time.process_time()
-    history = History(0, on_epoch=lambda epoch: None, past=lambda epoch: None)
-    head = fit_kernel_head(row, side(train, 1 + row.views), side(val, 1), "kernel", history)
-    return Fitted(head.predict_on_batch, time.process_time() - started)
+    The components' variances are 1 in the mean over `train`; statistics, standardised, weigh as in Table III's head.
+    """
+    features, _, _ = by_view(train)
+    pixels = len(comparison.mean)
+    points, statistics = comparison.points(features[:, :pixels]), features[:, pixels:]
+    spread = np.full(points.shape[1], np.sqrt(points.var(axis=0).mean()))
+    mean = np.concatenate([np.zeros_like(spread), statistics.mean(axis=0)])
+    scale = np.concatenate([spread, statistics.std(axis=0)]) / column_weights(row, len(mean))
+
+    def inputs(x: np.ndarray) -> np.ndarray:
+        columns = np.concatenate([comparison.points(x[:, :pixels]), x[:, pixels:]], axis=1)
+        return ((columns - mean) / scale).astype(np.float32)
+
+    return inputs
 
 
 def _sigmoids(logits: Callable[[np.ndarray], np.ndarray]) -> Sigmoids:

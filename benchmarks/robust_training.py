@@ -19,7 +19,7 @@ from sklearn.metrics import log_loss
 from leukoscope.models.sampling import ORDERS, group_weights
 
 HIDDEN, DROPOUT = 64, 0.5
-BATCH, EPOCHS, PATIENCE, LEARNING_RATE = 256, 15, 3, 3e-4
+BATCH, EPOCHS, PATIENCE, LEARNING_RATE = 256, 15, 5, 1e-3
 SMOOTHING = 0.1  # Szegedy 2016
 MIXUP = 0.2  # Zhang 2018: both parameters of the beta distribution
 MIXUP_OF_A_CLASS = 2.0  # Yao 2022 (LISA)
@@ -30,7 +30,7 @@ REVERSAL_RATE = 10.0  # Ganin 2016: how fast the reversed gradient grows to 1 ov
 
 
 class Batch(NamedTuple):
-    """Standardised features [n, columns], targets 0..1 [n], one-hot environments [n, environments], weights [n]."""
+    """Inputs [n, columns], targets 0..1 [n], one-hot environments [n, environments], weights [n]."""
 
     features: np.ndarray
     target: np.ndarray
@@ -40,7 +40,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Examples:
-    """Standardised features [n, columns], labels, groups and environments (indices) of one side."""
+    """A head's inputs [n, columns], labels, groups and environments (indices) of one side."""
 
     features: np.ndarray
     labels: np.ndarray
@@ -154,8 +154,9 @@ def adversarial(head: Head, batch: Batch) -> keras.KerasTensor:
 
 def adversarial_within_class(head: Head, batch: Batch) -> keras.KerasTensor:
     """The same where the adversary knows the class (Li 2018), since a subject has but one and tells it."""
+    positive, negative = ((head.classes == label).astype(np.float32) for label in (1, 0))
     target = batch.target[:, None]
-    return _against(head, batch, target * head.classes + (1 - target) * (1 - head.classes))
+    return _against(head, batch, target * positive + (1 - target) * negative)
 
 
 def _against(head: Head, batch: Batch, possible: keras.KerasTensor) -> keras.KerasTensor:

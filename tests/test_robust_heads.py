@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 
 from benchmarks import robust_heads, robust_training
-from benchmarks.robust_heads import Deal, deals, environments, standardised, table, worst_accuracy
+from benchmarks.robust_heads import Deal, deals, environments, inputs_of, table, vectors, worst_accuracy
 from benchmarks.robust_training import METHODS, Examples, Fitter, Head, batch_of
 from leukoscope.config import Evaluate, ModelSettings
+from leukoscope.models.kernel import Machine
 from leukoscope.models.training import TrainingData
 
 COLUMNS, ENVIRONMENTS, PER_GROUP = 12, 8, 10
@@ -162,16 +163,25 @@ def test_every_method_says_something_of_every_tested_image_and_has_a_line(monkey
     assert lines[4].split(" | ")[2] == ""  # plain beside plain
 
 
-def test_no_test_image_has_a_part_in_how_columns_are_standardised() -> None:
+def test_a_head_sees_the_components_that_the_kernel_compares_and_the_statistics_at_their_share() -> None:
     _, data = images_and_data()
-    train, val = np.arange(0, 96), np.arange(96, 144)
-    row = ModelSettings(backbone="mobilenet", weights="none")
-    (own, _), standard = standardised(row, data, train, val)
-    np.testing.assert_allclose(own.features.mean(axis=0), 0, atol=1e-5)
-    np.testing.assert_allclose(own.features.std(axis=0), 1, atol=1e-5)
-    np.testing.assert_array_equal(standard(data.vectors()[train, 0]), own.features)
-    classes, environment = environments(data)
-    assert (classes[environment] == data.labels).all()
+    row = ModelSettings(backbone="mobilenet", weights="none", head="kernel", statistics=("area",), svm_components=5)
+    train = vectors(data, np.arange(96), 1)
+    comparison = Machine.fit(row, train).comparison
+    inputs = inputs_of(row, train, comparison)(train.features[:, 0])
+    assert inputs.shape == (96, 5 + 1)
+    np.testing.assert_allclose(inputs.mean(axis=0), 0, atol=1e-5)
+    squares = np.square(inputs).mean(axis=0)
+    assert squares[:-1].sum() == pytest.approx(5, rel=1e-4)
+    assert squares[-1] / squares.sum() == pytest.approx(row.statistics_share, rel=1e-4)
+
+
+def test_an_environment_is_a_groups_images_of_one_class() -> None:
+    _, data = images_and_data()
+    mixed = replace(data, groups=np.where(data.groups == "s01", "s00", data.groups))  # a group of both classes
+    classes, environment = environments(mixed)
+    assert (classes[environment] == mixed.labels).all()
+    assert len(classes) == len(np.unique(mixed.groups)) + 1
 
 
 def test_the_worst_group_is_none_of_a_few_images() -> None:
