@@ -11,7 +11,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +37,7 @@ from leukoscope.models.training import TrainingData, predict
 from leukoscope.progress import progress
 
 if TYPE_CHECKING:
-    from benchmarks.robust_training import Fitter
+    from benchmarks.robust_training import Examples, Fitter, Head
 
 DEALS = (1, 2, 3)
 SMALLEST_GROUP = 20  # images of a group that may be the worst
@@ -47,14 +47,13 @@ CHOSEN = "head of the least loss on val"
 JOINED = {"kernel + plain": ("kernel", "plain"), f"kernel + {CHOSEN}": ("kernel", CHOSEN)}
 
 Fitters = Callable[[int], "dict[str, Fitter]"]  # by how many inputs a head has
-Sigmoids = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A method's sigmoids [n, 2] of features [n, columns], calibrated on val, and the processor seconds it took."""
+    """A method's p(ALL) of a fold's test side, and the processor seconds that it took to train."""
 
-    sigmoids: Sigmoids
+    p: np.ndarray
     seconds: float
 
 
@@ -110,7 +109,7 @@ def deals(row: ModelSettings, images: pd.DataFrame, data: TrainingData, folds: i
                 fitted = fold_methods(row, data, sides, fitters, seed=1000 * seed + int(fold))
                 for name, one in fitted.items():
                     p = deal.p.setdefault(name, np.full(len(tested), np.nan))
-                    p[np.searchsorted(tested, at)] = predict(one.sigmoids, row, data, at)
+                    p[np.searchsorted(tested, at)] = one.p
                     deal.seconds.setdefault(name, []).append(one.seconds)
                 advance(1)
             for name, members in JOINED.items():
@@ -133,32 +132,37 @@ def fold_methods(
     """Every method on one fold, and CHOSEN: the gradient method whose calibrated p has the least loss on val."""
     from benchmarks.robust_training import Examples
 
-    train, val = (data.positions(sides, side) for side in ("train", "val"))
+    train, val, test = (data.positions(sides, side) for side in ("train", "val", "test"))
+    known = vectors(data, train, 1 + row.views)
     fitted, machines = {}, {}
     for name, sampling in KERNELS.items():
         started = time.process_time()
-        own = row.model_copy(update={"head": "kernel", "sampling": sampling})
-        machines[name] = Machine.fit(own, vectors(data, train, 1 + row.views))
-        fitted[name] = Fitted(as_layers(machines[name], "kernel").predict_on_batch, time.process_time() - started)
-    inputs = inputs_of(row, vectors(data, train, 1 + row.views), machines["kernel"].comparison)
+        machines[name] = Machine.fit(row.model_copy(update={"head": "kernel", "sampling": sampling}), known)
+        seconds = time.process_time() - started
+        fitted[name] = Fitted(predict(as_layers(machines[name], "kernel").predict_on_batch, row, data, test), seconds)
+    seen = as_inputs(row, data, machines["kernel"].comparison, train, val, test)
     _, environment = environments(data)
     examples = [
-        Examples(inputs(x), labels, groups, np.repeat(environment[at], views))
+        Examples(x, labels, groups, np.repeat(environment[at], views))
         for at, views in ((train, 1 + row.views), (val, 1))
-        for x, labels, groups in [by_view(vectors(data, at, views))]
+        for x, labels, groups in [by_view(vectors(seen, at, views))]
     ]
-    losses, trained = {}, fitters(examples[0].features.shape[1])
+    losses, trained = {}, fitters(seen.vectors().shape[-1])
     for name, fitter in trained.items():
         started = time.process_time()
-        head = fitter.fit(*examples, seed=seed)
-        scale = platt(examples[1].labels, expit(head.logits(examples[1].features)))
-        slope, intercept = max(scale["slope"], SMALLEST_WEIGHT), scale["intercept"]
-        sigmoids = _sigmoids(lambda x, head=head, a=slope, b=intercept: a * head.logits(inputs(x)) + b)
-        fitted[name] = Fitted(sigmoids, time.process_time() - started)
-        losses[name] = log_loss(data.labels[val], sigmoids(data.vectors()[val, 0])[:, 1])
-    chosen = min(losses, key=losses.__getitem__)
-    everything = sum(fitted[name].seconds for name in trained)
-    return {**fitted, CHOSEN: Fitted(fitted[chosen].sigmoids, everything)}
+        sigmoids = calibrated(fitter.fit(*examples, seed=seed), examples[1])
+        seconds = time.process_time() - started
+        fitted[name] = Fitted(predict(sigmoids, row, seen, test), seconds)
+        losses[name] = log_loss(examples[1].labels, sigmoids(examples[1].features)[:, 1])
+    chosen = fitted[min(losses, key=losses.__getitem__)]
+    return {**fitted, CHOSEN: Fitted(chosen.p, sum(fitted[name].seconds for name in trained))}
+
+
+def calibrated(head: Head, val: Examples) -> Callable[[np.ndarray], np.ndarray]:
+    """From a head's inputs to sigmoids [n, 2] (hem, ALL), after Platt on val."""
+    scale = platt(val.labels, expit(head.logits(val.features)))
+    slope = max(scale["slope"], SMALLEST_WEIGHT)
+    return lambda x: expit(np.multiply.outer(slope * head.logits(x) + scale["intercept"], [-1, 1]))
 
 
 def vectors(data: TrainingData, at: np.ndarray, views: int) -> Vectors:
@@ -166,27 +170,26 @@ def vectors(data: TrainingData, at: np.ndarray, views: int) -> Vectors:
     return Vectors(data.vectors()[at, :views], data.labels[at], data.groups[at])
 
 
-def inputs_of(row: ModelSettings, train: Vectors, comparison: Comparison) -> Callable[[np.ndarray], np.ndarray]:
-    """From features [n, columns] to a head's inputs: the components that the kernel compares, and the statistics.
+def as_inputs(
+    row: ModelSettings, data: TrainingData, comparison: Comparison, train: np.ndarray, val: np.ndarray, test: np.ndarray
+) -> TrainingData:
+    """The data with a head's inputs as features: the components that the kernel compares, and the statistics.
 
     The components' variances are 1 in the mean over `train`; statistics, standardised, weigh as in Table III's head.
+    Views that neither train nor are asked are left at 0.
     """
-    features, _, _ = by_view(train)
-    pixels = len(comparison.mean)
-    points, statistics = comparison.points(features[:, :pixels]), features[:, pixels:]
-    spread = np.full(points.shape[1], np.sqrt(points.var(axis=0).mean()))
-    mean = np.concatenate([np.zeros_like(spread), statistics.mean(axis=0)])
-    scale = np.concatenate([spread, statistics.std(axis=0)]) / column_weights(row, len(mean))
-
-    def inputs(x: np.ndarray) -> np.ndarray:
-        columns = np.concatenate([comparison.points(x[:, :pixels]), x[:, pixels:]], axis=1)
-        return ((columns - mean) / scale).astype(np.float32)
-
-    return inputs
-
-
-def _sigmoids(logits: Callable[[np.ndarray], np.ndarray]) -> Sigmoids:
-    return lambda features: expit(np.multiply.outer(logits(features), [-1, 1]))
+    features, pixels = data.vectors(), len(comparison.mean)
+    components = comparison.directions.shape[1]
+    inputs = np.zeros((*features.shape[:2], components + features.shape[2] - pixels))
+    for at, views in ((train, 1 + row.views), (val, 1), (test, features.shape[1])):
+        for view in range(views):
+            inputs[at, view, :components] = comparison.points(features[at, view, :pixels])
+            inputs[at, view, components:] = features[at, view, pixels:]
+    known = inputs[train, : 1 + row.views].reshape(-1, inputs.shape[2])
+    scale = known.std(axis=0)
+    scale[:components] = np.sqrt(np.square(scale[:components]).mean())
+    weights = column_weights(row, len(scale)) / scale
+    return replace(data, features=((inputs - known.mean(axis=0)) * weights).astype(np.float32))
 
 
 def table(dealt: list[Deal], settings: Evaluate) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import robust_heads, robust_training
-from benchmarks.robust_heads import Deal, deals, environments, inputs_of, table, vectors, worst_accuracy
+from benchmarks.robust_heads import Deal, as_inputs, deals, environments, table, vectors, worst_accuracy
 from benchmarks.robust_training import METHODS, Examples, Fitter, Head, batch_of
 from leukoscope.config import Evaluate, ModelSettings
 from leukoscope.models.kernel import Machine
@@ -28,6 +28,7 @@ def examples(seed: int = 3) -> Examples:
     return Examples(features, CLASSES[environment], np.array([f"s{e}" for e in environment]), environment)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_every_way_trains_the_same_head_again_from_its_seed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(robust_training, "EPOCHS", 2)
@@ -72,7 +73,9 @@ def test_a_group_that_is_in_no_batch_neither_counts_nor_gains() -> None:
 def test_mixup_mixes_images_of_different_subjects() -> None:
     batch, rng = batch_of(examples(), ENVIRONMENTS), np.random.default_rng(1)
     mixed = robust_training.mixup(rng, batch)
-    assert ((mixed.member > 0).sum(axis=1) == 2).all()
+    subjects = (mixed.member > 0).sum(axis=1)
+    assert set(subjects) <= {1, 2}  # a share drawn from beta(0.2, 0.2) may be 1 in float32
+    assert np.mean(subjects == 2) > 0.8
     np.testing.assert_allclose(mixed.member.sum(axis=1), 1, rtol=1e-6)
     np.testing.assert_allclose(mixed.target, mixed.member @ CLASSES, atol=1e-6)
     assert 0 < np.mean((mixed.target > 0) & (mixed.target < 1)) < 1  # partners of either class
@@ -143,6 +146,7 @@ def images_and_data() -> tuple[pd.DataFrame, TrainingData]:
     return images, TrainingData(ids, ids, labels, groups, features, None)
 
 
+@pytest.mark.slow
 def test_every_method_says_something_of_every_tested_image_and_has_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(robust_training, "EPOCHS", 2)
     monkeypatch.setattr(robust_heads, "DEALS", (1, 2))
@@ -166,10 +170,12 @@ def test_every_method_says_something_of_every_tested_image_and_has_a_line(monkey
 def test_a_head_sees_the_components_that_the_kernel_compares_and_the_statistics_at_their_share() -> None:
     _, data = images_and_data()
     row = ModelSettings(backbone="mobilenet", weights="none", head="kernel", statistics=("area",), svm_components=5)
-    train = vectors(data, np.arange(96), 1)
-    comparison = Machine.fit(row, train).comparison
-    inputs = inputs_of(row, train, comparison)(train.features[:, 0])
-    assert inputs.shape == (96, 5 + 1)
+    train, val, test = np.split(np.arange(192), [96, 144])
+    comparison = Machine.fit(row, vectors(data, train, 1)).comparison
+    seen = as_inputs(row, data, comparison, train, val, test).vectors()
+    assert seen.shape == (192, 4, 5 + 1)
+    assert (seen[test] != 0).all()
+    inputs = seen[train, 0]
     np.testing.assert_allclose(inputs.mean(axis=0), 0, atol=1e-5)
     squares = np.square(inputs).mean(axis=0)
     assert squares[:-1].sum() == pytest.approx(5, rel=1e-4)
