@@ -116,10 +116,25 @@ def test_classes_that_do_not_overlap_have_finite_weights() -> None:
     assert evidence.weights[0] > 0
 
 
-def test_one_group_of_a_class_is_too_few_and_says_what_to_do() -> None:
+def test_where_a_class_has_one_group_its_images_are_left_out() -> None:
     train = cells(40, 1, groups=2)
-    with pytest.raises(SplitError, match=r"two groups of subjects in each class .* has 1 of one: lower split.folds"):
-        stacked(train, 1, lambda known, left: np.zeros(len(left)))
+    asked: list[int] = []
+
+    def decided(known: np.ndarray, left: np.ndarray) -> np.ndarray:
+        assert not set(known) & set(left)
+        asked.extend(left)
+        return train.features[left, 0, 0]
+
+    assert np.isfinite(stacked(train, 1, decided).weights).all()
+    assert sorted(asked) == list(range(40))
+
+
+def test_one_image_of_a_class_is_too_few_and_says_what_to_do() -> None:
+    train = cells(40, 1, groups=2)
+    at = np.concatenate([np.flatnonzero(train.labels == 0), np.flatnonzero(train.labels == 1)[:1]])
+    few = Vectors(train.features[at], train.labels[at], train.groups[at])
+    with pytest.raises(SplitError, match=r"two images of each class .* lower split.folds"):
+        stacked(few, 1, lambda known, left: np.zeros(len(left)))
 
 
 def test_left_out_groups_do_not_turn_a_decision_around() -> None:

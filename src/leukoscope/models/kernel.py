@@ -73,7 +73,7 @@ class Machine:
 
     @classmethod
     def fit(cls, row: ModelSettings, train: Vectors) -> Machine:
-        """The machine on every view of `train`. Raises SplitError where a class has one group of subjects.
+        """The machine on every view of `train`. Raises SplitError for a class of one image.
 
         Kernel values take 8 bytes for each pair of points, so memory grows with the square of images and views.
         """

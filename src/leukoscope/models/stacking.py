@@ -38,26 +38,34 @@ class Evidence:
 def stacked(train: Vectors, statistics: int, decided: LeftOut) -> Evidence:
     """What the decision and the last `statistics` columns weigh, found on the plain views of `train`.
 
-    `decided` fits and asks the machine on all views of some groups. Raises SplitError where a class has one group.
+    `decided` fits and asks the machine on all views of some groups. Where a class has one group there is none to leave
+    out: then images are, so that p is surer of unseen subjects than it should be. Raises SplitError for a class of one
+    image.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
     from leukoscope.evaluation.calibration import logistic
 
     images, views, columns = train.features.shape
-    fewest = min(len(np.unique(train.groups[train.labels == label])) for label in (0, 1))
+    left_out = train.groups if _fewest(train.labels, train.groups) > 1 else np.arange(images)
+    fewest = _fewest(train.labels, left_out)
     if fewest < 2:
         raise SplitError(
-            f"a kernel head needs two groups of subjects in each class to train on, and has {fewest} of one: "
-            "lower split.folds, add subjects, or take another head"
+            "a kernel head needs two images of each class to train on, and has one of one class: lower split.folds, add "
+            "images, or take another head"
         )
     rows = np.arange(images * views).reshape(images, views)  # as `by_view` orders them
     decision = np.empty(images)
     parts = StratifiedGroupKFold(min(PARTS, fewest))
-    for known, left in parts.split(rows, train.labels, train.groups):
+    for known, left in parts.split(rows, train.labels, left_out):
         decision[left] = decided(rows[known].ravel(), rows[left, 0])
     weights, intercept = logistic(
         train.labels, np.column_stack([decision, train.features[:, 0, columns - statistics :]])
     )
     weights[0] = max(weights[0], SMALLEST_WEIGHT)
     return Evidence(weights, intercept)
+
+
+def _fewest(labels: np.ndarray, groups: np.ndarray) -> int:
+    """The groups of the class that has fewer."""
+    return min(len(np.unique(groups[labels == label])) for label in (0, 1))
