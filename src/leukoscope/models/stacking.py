@@ -51,8 +51,8 @@ def stacked(train: Vectors, statistics: int, decided: LeftOut) -> Evidence:
     fewest = _fewest(train.labels, left_out)
     if fewest < 2:
         raise SplitError(
-            "a kernel head needs two images of each class to train on, and has one of one class: lower split.folds, add "
-            "images, or take another head"
+            "a kernel head needs two images of each class to train on, and has one of one class: lower split.folds, "
+            "add images, or take another head"
         )
     rows = np.arange(images * views).reshape(images, views)  # as `by_view` orders them
     decision = np.empty(images)
