@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,16 @@ def test_three_that_begin_a_server_s_registry_together_lose_nothing_either(serve
     """Experiment, registered model, data set and versions are made by whoever is first."""
     best = register_three(server, ("good", "best", "other"), known_already=0)
     assert registry.champion("cells").identity == best
+
+
+def test_the_first_value_of_a_tag_is_given_by_many_at_once(server: Path) -> None:
+    """Whoever comes second to a server's database finds the row of whoever came first."""
+    client = mlflow_store.open_store()
+    experiment = mlflow_store.experiment_of(client, "cells")
+    tags = [f"tag {number}" for number in range(20) for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda tag: mlflow_store.merged(client.set_experiment_tag, experiment, tag, "value"), tags))
+    assert {tag: client.get_experiment(experiment).tags[tag] for tag in tags} == dict.fromkeys(tags, "value")
 
 
 def register_three(checkout: Path, rows: tuple[str, ...], known_already: int) -> str:

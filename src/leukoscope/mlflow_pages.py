@@ -20,6 +20,7 @@ from leukoscope.mlflow_store import (
     EXPERIMENT_PREFIX,
     answering,
     local_root,
+    merged,
     open_store,
     shown_uri,
     tracking_uri,
@@ -102,7 +103,7 @@ def dress(client: MlflowClient, experiment: str) -> None:
     view = json.dumps(view_state(), sort_keys=True)
     wanted = {name: words for name, words in EXPERIMENT_TAGS.items() if name not in known}
     for name, words in {**wanted, **({VIEW_TAG: view} if known.get(VIEW_TAG) != view else {})}.items():
-        client.set_experiment_tag(experiment, name, words)
+        merged(client.set_experiment_tag, experiment, name, words)
 
 
 def page_of(root: str, experiment: str | None) -> str:

@@ -15,7 +15,7 @@ import re
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -190,6 +190,22 @@ def unless_there() -> Iterator[None]:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
+
+
+def merged(write: Callable[..., object], *words: str) -> None:
+    """Call `write`, one of a client's methods that put a value in the place of another, and again if it is refused.
+
+    A server looks for a row and then makes it: of two processes that give a tag or an alias its first value at the same
+    moment one is refused, and finds the other's row when it asks again.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        write(*words)
+    except MlflowException as error:
+        if error.error_code != "BAD_REQUEST":
+            raise
+        write(*words)
 
 
 def experiment_of(client: MlflowClient, data_name: str) -> str:

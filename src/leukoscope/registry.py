@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from leukoscope import workplace
 from leukoscope.errors import RegistryError
-from leukoscope.mlflow_store import answering, open_store, shown_uri, tracking_uri
+from leukoscope.mlflow_store import answering, merged, open_store, shown_uri, tracking_uri
 from leukoscope.ranking import DECISION_FILE
 from leukoscope.report.model_card import CARD_FACTS
 
@@ -245,8 +245,8 @@ def set_champion(data_name: str, version: str) -> str:
     if before == version:
         return f"version {version} of {name} is champion already"
     if before and not _of_one_decision(client, data_name, before, version):
-        client.set_registered_model_alias(name, PREVIOUS, before)
-    client.set_registered_model_alias(name, CHAMPION, version)
+        merged(client.set_registered_model_alias, name, PREVIOUS, before)
+    merged(client.set_registered_model_alias, name, CHAMPION, version)
     return f"version {version} of {name} is champion" + (f"; version {before} was before it" if before else "")
 
 
@@ -258,7 +258,7 @@ def _of_one_decision(client: MlflowClient, data_name: str, one: str, other: str)
 
 def set_candidate(data_name: str, version: str) -> str:
     """Give @candidate to a version. Returns a line that says so."""
-    open_store().set_registered_model_alias(model_name(data_name), CANDIDATE, version)
+    merged(open_store().set_registered_model_alias, model_name(data_name), CANDIDATE, version)
     return f"version {version} of {model_name(data_name)} is a candidate"
 
 

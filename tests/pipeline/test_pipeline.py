@@ -136,7 +136,7 @@ def test_the_champion_gives_the_numbers_that_evaluate_wrote(finished: Checkout, 
 def test_a_version_of_any_kind_gives_the_numbers_that_evaluate_wrote(
     name: str, finished: Checkout, tmp_path: Path
 ) -> None:
-    """Taps over the cell in several turns under a kernel head; and an ensemble, which is the mean of its members."""
+    """An ensemble, which is the mean of its members; and taps over the cell in several turns under a kernel head."""
     code = f"""
 from pathlib import Path
 from leukoscope.packaging import log_version
@@ -160,10 +160,32 @@ def compare_with_evaluation(finished: Checkout, row: str, csv: Path) -> None:
         ("final", "no"),
     }
     predictions = pd.read_parquet(finished.folder / f"results/{row}-subject/predictions.parquet")
+    if row == "tapped":
+        predictions = pd.concat([predictions[predictions["side"] != "val"], after_val(finished, row)])
     mean_over_folds = predictions.groupby("image_id")["p_all"].mean()
     scored = scores.assign(file=scores["file"].str.removeprefix("data/raw/images/")).set_index("file")["p_all"]
     ours = scored[images.set_index("image_id")["file"].loc[mean_over_folds.index]]
     np.testing.assert_allclose(ours.to_numpy(), mean_over_folds.to_numpy(), atol=1e-4)
+
+
+def after_val(finished: Checkout, row: str) -> pd.DataFrame:
+    """What a row that val's images trained says of them: evaluate wrote what it said before that."""
+    code = f"""
+from pathlib import Path
+import pandas as pd
+from leukoscope.config import load_params
+from leukoscope.models.inputs import read_inputs
+from leukoscope.models.saved_folds import fold_predictions
+inputs = read_inputs(load_params(), "{row}", "subject")
+of_val = inputs.split[inputs.split["side"] == "val"].assign(side="train")
+said = [fold_predictions(Path("models/{row}-subject"), inputs, of_fold) for _, of_fold in of_val.groupby("fold")]
+pd.concat(said).to_parquet("after_val.parquet")
+"""
+    finished.run(sys.executable, "-c", code)
+    path = finished.folder / "after_val.parquet"
+    said = pd.read_parquet(path)
+    path.unlink()
+    return said
 
 
 def test_predict_names_a_broken_image_and_scores_the_rest(finished: Checkout, tmp_path: Path) -> None:
