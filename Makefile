@@ -45,7 +45,7 @@ test: install
 	@$(RUN) pytest -q -n 2 --dist loadfile -m "not slow"
 
 test-slow: install
-	@$(RUN) pytest -q -n 2 --dist loadfile -m slow
+	@$(RUN) pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=20 -m slow
 
 # Rounds of other examples each, until the time is up (the last one is ended at its end).
 MINUTES ?= 30

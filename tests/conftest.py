@@ -69,6 +69,9 @@ settings.register_profile("quick", max_examples=50, derandomize=True, deadline=N
 settings.register_profile("fuzz", max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile("quick")
 
+# Files that take longest begin first, so that `make test-slow` does not end in one core waiting for the other.
+LONGEST = ("test_all_rows.py", "test_real_cells.py", "test_pipeline.py", "test_disturbed.py", "test_studies.py")
+
 REAL_INPUT = {"cnmc": "LEUKOSCOPE_CNMC", "imagenet": "LEUKOSCOPE_WEIGHTS"}
 
 
@@ -92,7 +95,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     absent += [] if _may_mount() else ["mounts"]
     left_out = [item for item in items if any(item.get_closest_marker(mark) for mark in absent)]
     config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
+    kept = [item for item in items if item not in left_out]
+    items[:] = sorted(kept, key=lambda item: (*LONGEST, item.path.name).index(item.path.name))
 
 
 @pytest.fixture

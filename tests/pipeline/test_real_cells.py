@@ -22,7 +22,7 @@ def test_original_images_go_from_a_folder_to_results(tmp_path: Path) -> None:
         "verify": True,
     }
     params["model_defaults"] |= {"weights": os.environ["LEUKOSCOPE_WEIGHTS"], "size": 128}
-    params["protocols"] = ["subject", "image", "paper"]
+    params["protocols"] = ["subject", "paper"]
     params["models"] = {
         "mobilenetv2": {"backbone": "mobilenetv2", "head": "plain", "pooling": "avg"},
         "modified_mobilenet": {"backbone": "mobilenetv2"},
