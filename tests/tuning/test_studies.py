@@ -244,7 +244,8 @@ def test_a_study_goes_on_after_an_interrupt_and_after_kills(checkout: Checkout, 
     broken.leukoscope(*command, "1")
     assert_nothing_was_lost(broken, int(TRIALS))
     tried = [trial.params for trial in finished(broken)]
-    assert all(trial.params in tried for trial in trials(broken, "FAIL"))
+    for failed in trials(broken, "FAIL"):  # one that was ended between two suggestions has the first alone
+        assert any(failed.params.items() <= params.items() for params in tried)
 
 
 def until_gone(processes: set[int]) -> None:
