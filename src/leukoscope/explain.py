@@ -148,5 +148,5 @@ def _notes(explanation: Explanation, explained: Explained) -> Iterator[str]:
             f"picture and not what was learned"
         )
     if statistics := decision["settings"].get("statistics"):
-        yield f"the cell's {', '.join(statistics)} enter p besides and are in no map"
+        yield f"p also rests on the cell's {', '.join(statistics)}, which no map shows"
     yield f"model: {_model(explained)}; {_caution(decision) or 'research use only'}"
