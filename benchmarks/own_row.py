@@ -48,7 +48,8 @@ if TYPE_CHECKING:
 FOLDS, INNER_FOLDS, INNER_DEALS, TRIALS = 5, 3, 2, 30
 DEAL_SEED = 11
 STORE = Path(".leukoscope")
-NESTED, BEST, AREA = "every choice made inside", "the best of 30 trials inside", "cell area alone"
+NESTED, BEST, AREA = "every choice made inside", "every choice made inside: the best trial", "cell area alone"
+ROW = "the row"
 
 
 @dataclass(frozen=True)
@@ -247,7 +248,7 @@ def _subsets(names: Sequence[str]) -> list[tuple[str, ...]]:
 def variants(bench: Bench) -> dict[str, Choice]:
     """The row with the cell's area, then with each part of it off in turn, or another in its place."""
     row, default = bench.inputs.row, bench.whole(("area",))
-    found = {"the row": default, "without area": bench.whole(())}
+    found = {ROW: default, "without area": bench.whole(())}
     found |= {f"area, {' and '.join(more)} too": bench.whole(("area", *more)) for more in _subsets(row.statistics[1:])}
     for name in ("backbones", "colours", "taps"):
         values = getattr(default, name)
@@ -358,6 +359,23 @@ def as_markdown(lines: pd.DataFrame, against: str) -> str:
     return "\n".join(shown).replace("-0.", "−0.")
 
 
+def tables(bench: Bench, row: str, beside: Sequence[str], names: list[str], folder: Path, deals: int) -> dict[str, Any]:
+    """The tables of what was kept, by what their lines are less: the cell's area, and the row for its parts."""
+    pixels = bench.used["cell_area"].to_numpy(float)
+    area = Answers(bench.used["label"].to_numpy(int), np.tile(pixels, (deals, 1)))
+    found = {name: answers(bench, row, name, folder, deals) for name in names}
+    held = {}
+    if NESTED in found:
+        held[BEST] = answers(bench, row, NESTED, folder, deals, column="p_best")
+        held[NESTED] = found.pop(NESTED)
+    if ROW in found:
+        held["the row as it is"] = found[ROW]
+        held["the row, dealt by image (leaky)"] = answers(bench, row, ROW, folder, deals, leaky=True)
+    held |= {other: answers(bench, other, "", folder, deals) for other in beside} | {AREA: area}
+    less_area = {AREA: table(bench, held, AREA, bench.params.evaluate)}
+    return less_area | ({ROW: table(bench, found, ROW, bench.params.evaluate)} if ROW in found else {})
+
+
 def main() -> None:
     """Fit what is not there yet, then print and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -366,41 +384,19 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("reports/own_row"))
     parser.add_argument("--deals", type=int, default=3)
     parser.add_argument("--only", nargs="*", help="these variants alone, by name")
-    arguments = parser.parse_args()
-    bench, folder = Bench.of(arguments.row), arguments.folder
+    asked = parser.parse_args()
+    bench, folder = Bench.of(asked.row), asked.folder
     folder.mkdir(parents=True, exist_ok=True)
-    names = [NESTED, *variants(bench)]
-    names = [name for name in names if not arguments.only or name in arguments.only]
-    kinds = [(arguments.row, name, False) for name in names] + [(row, "", False) for row in arguments.beside]
-    kinds += [(arguments.row, "the row", True)] if "the row" in names else []
-    tasks = [
-        Task(row, name, number, leaky, folder)
-        for row, name, leaky in kinds
-        for number in range(arguments.deals * FOLDS)
-    ]
+    names = [name for name in (NESTED, *variants(bench)) if not asked.only or name in asked.only]
+    kinds = [(asked.row, name, False) for name in names] + [(row, "", False) for row in asked.beside]
+    kinds += [(asked.row, ROW, True)] if ROW in names else []
+    numbers = range(asked.deals * FOLDS)
+    tasks = [Task(row, name, number, leaky, folder) for row, name, leaky in kinds for number in numbers]
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
         list(pool.map(_run, tasks))
-    area = Answers(
-        bench.used["label"].to_numpy(int), np.tile(bench.used["cell_area"].to_numpy(float), (arguments.deals, 1))
-    )
-    found = {name: answers(bench, arguments.row, name, folder, arguments.deals) for name in names}
-    held = {row: answers(bench, row, "", folder, arguments.deals) for row in arguments.beside} | {AREA: area}
-    if NESTED in found:
-        held[BEST] = answers(bench, arguments.row, NESTED, folder, arguments.deals, column="p_best")
-    if "the row" in found:
-        held["the row as it is"] = found["the row"]
-        held["the row, dealt by image (leaky)"] = answers(
-            bench, arguments.row, "the row", folder, arguments.deals, leaky=True
-        )
-    against = next(iter(found))
-    tables = {"headline": table(bench, {against: found[against]} | held, against, bench.params.evaluate)}
-    if "the row" in found:
-        off = {name: one for name, one in found.items() if name != NESTED}
-        tables["parts"] = table(bench, off, "the row", bench.params.evaluate)
-    for name, lines in tables.items():
-        reference = against if name == "headline" else "the row"
-        print(f"\n{as_markdown(lines, reference)}")
-        write_json(folder / f"{name}.json", json.loads(lines.to_json(orient="records")))
+    for against, lines in tables(bench, asked.row, asked.beside, names, folder, asked.deals).items():
+        print(f"\n{as_markdown(lines, against)}")
+        write_json(folder / f"less_{against.replace(' ', '_')}.json", json.loads(lines.to_json(orient="records")))
 
 
 if __name__ == "__main__":
