@@ -76,6 +76,8 @@ def test_a_study_has_its_number_of_trials_with_a_run_of_each_and_a_second_time_a
     tally = Tally.of(*studies(tuned).values())
     assert said.splitlines()[-1] == f"trials: {tally.complete} complete, {tally.pruned} pruned, 0 failed"
     assert_nothing_was_lost(tuned, int(TRIALS))
+    (study,) = studies(tuned).values()
+    assert study.metric_names == ["mean AUROC over inner folds"]  # on the dashboard's axes
     drawn = {file.name for file in (tuned.folder / "reports" / "tuning" / ROW / "figures").iterdir()}
     assert drawn == {"history.png", "importance.png", "slice.png", "parallel_coordinate.png"}
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leukoscope.atomic import new_folder
+from leukoscope.tuning.study import SCORE
 
 if TYPE_CHECKING:
     import optuna
     from matplotlib.figure import Figure
 
-SCORE = "mean AUROC over inner folds"
 FEWEST = 2  # complete trials: with one there is nothing to compare
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from leukoscope.tuning.bench import Bench
 
+SCORE = "mean AUROC over inner folds"  # a trial's value
+
 # A study's attributes.
 BEGUN_ON = "begun_on"  # hashes by name
 PAPER = "paper"  # the values of its first trial
@@ -99,8 +101,13 @@ def pruner(bench: Bench) -> optuna.pruners.BasePruner:
 
 
 def _begin(study: optuna.Study, bench: Bench, identity: Identity) -> None:
+    import optuna
+
     tried = distributions(bench.params, bench.row)
     paper = paper_values(bench.params, bench.row, tried)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names([SCORE])  # what the dashboard's charts call it
     study.set_user_attr(BEGUN_ON, dict(identity.begun_on))
     study.set_user_attr(PAPER, paper)
     study.set_user_attr(ABOUT, dict(zip(("data", "row", "protocol", "fold", "mode"), identity.words, strict=True)))
