@@ -52,13 +52,13 @@ def streamed(
     dataset = (
         ray.data.from_items([{"shard": pickle.dumps(shard)} for shard in shards], override_num_blocks=len(shards))
         # No core of their own: what they take beside the scoring is little, and a machine of one core must read, too.
-        .map(_reading, fn_args=[read], num_cpus=0, compute=ray.data.TaskPoolStrategy(actors))
+        .map(cast(Any, _reading), fn_args=[read], num_cpus=0, compute=ray.data.TaskPoolStrategy(actors))
         .map(
             cast(Any, _Scoring),
             fn_constructor_args=[make],
             num_cpus=compute.cpus,
             num_gpus=compute.gpus or None,
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=actors),
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=actors, initial_size=actors),
         )
     )
     for row in dataset.iter_rows():
