@@ -45,6 +45,7 @@ test: install
 	@$(RUN) pytest -q -n 2 --dist loadfile -m "not slow"
 
 test-slow: install
+	@"$(UV)" sync --quiet --locked --compile-bytecode --extra cluster
 	@$(RUN) pytest -q -n 2 --dist loadfile -m slow
 
 # Rounds of other examples each, until the time is up (the last one is ended at its end).

@@ -8,11 +8,17 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import mlflow
+import pandas as pd
 import psutil
+import psycopg
 import pytest
+import yaml
+from optuna.trial import FrozenTrial
 
 from leukoscope.config import Compute, load_params
 from leukoscope.models.scoring import SCORING_FILE
@@ -21,12 +27,13 @@ from leukoscope.prediction.places import stored_below
 from leukoscope.prediction.shards import Job, missing, shards_of
 from leukoscope.tuning.bench import Bench
 from tests.cluster.nodes import Cluster, two_nodes
-from tests.pipeline.checkout import TINY, Checkout, tiny_checkout
+from tests.pipeline.checkout import ROOT, TINY, Checkout, tiny_checkout
 from tests.prediction.conftest import decision
+from tests.stores import answering, free_port
 from tests.tuning.commands import ROW, assert_nothing_was_lost, busy, finished, process_of, trials, until
-from tests.tuning.server import postgres
+from tests.tuning.server import Server, postgres
 
-pytestmark = [pytest.mark.slow, pytest.mark.ray]
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.postgres]
 
 ROWS = ["modified_mobilenet", "mobilenetv2"]
 READ_BY_EMBED = ("split", "pack", "augment")
@@ -55,12 +62,43 @@ def disturbed(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Che
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, disturbed: Checkout) -> Checkout:
-    """A copy of it that has computed everything on this machine alone."""
+def database(cluster: Cluster) -> Iterator[Server]:
+    """A PostgreSQL server that both nodes reach."""
+    with postgres(cluster.network.addresses[0]) as server:
+        with psycopg.connect(server.url.replace("+psycopg", ""), autocommit=True) as connection:
+            connection.execute("CREATE DATABASE mlflow")  # Optuna's tables and MLflow's do not go together
+        yield server
+
+
+@pytest.fixture(scope="module")
+def tracking(database: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the MLflow server that the compose file starts, here with this database and a folder."""
+    (words,) = (
+        service["command"].split()[1:]
+        for service in yaml.safe_load((ROOT / "docs/tracking.compose.yaml").read_text())["services"].values()
+        if "mlflow server" in service.get("command", "")
+    )
+    port = free_port()
+    ours = {
+        "--backend-store-uri": database.url.replace("/postgres", "/mlflow"),
+        "--artifacts-destination": str(tmp_path_factory.mktemp("artifacts")),
+        "--host": "127.0.0.1",
+        "--port": str(port),
+    }
+    assert {word for word in words if word.startswith("--")} == set(ours)
+    for option, value in ours.items():
+        words[words.index(option) + 1] = value
+    with answering([sys.executable, *words], port):
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, disturbed: Checkout, tracking: str) -> Checkout:
+    """A copy of it that has computed everything on this machine alone, with its runs on the server."""
     made = Checkout(tmp_path_factory.mktemp("in peace") / "checkout")
     shutil.copytree(disturbed.folder, made.folder, symlinks=True)
     made.set_params({**made.params(), "compute": {"engine": "local"}})
-    made.run("dvc", "repro", "evaluate")
+    made.run("dvc", "repro", "register", MLFLOW_TRACKING_URI=tracking)
     return made
 
 
@@ -141,31 +179,33 @@ def test_train_loses_a_node_and_ends_where_dvc_repro_would(
     assert "0 of 2 rows and protocols trained and evaluated" in ends_well(again)
 
 
-@pytest.mark.postgres
 def test_tune_loses_a_node_and_no_trial(
     cluster: Cluster,
+    database: Server,
     disturbed: Checkout,
     undisturbed: Checkout,
     lose_a_node: Callable[[], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with postgres(cluster.network.addresses[0]) as server:
-        params = disturbed.params()
-        disturbed.set_params({**params, "tune": {**params["tune"], "storage": server.url}})
-        process = running(cluster, "leukoscope", "tune", ROW, "--trials", str(TRIALS), checkout=disturbed)
-        there = lambda: [one for one in busy(disturbed) if process_of(one) in at_work(cluster, "_work")]  # noqa: E731
-        victim, *_ = until(there, "a trial on the second node", process)
-        lose_a_node()
-        ends_well(process)
-        assert_nothing_was_lost(disturbed, TRIALS)
-        assert trials(disturbed)[victim.number].state.name == "FAIL"
-        again = [one for one in trials(disturbed) if one.params == victim.params and one.number != victim.number]
-        assert [one.state.is_finished() for one in again] == [True]
-        complete = [one for one in finished(disturbed) if one.state.name == "COMPLETE"]
+    params = disturbed.params()
+    disturbed.set_params({**params, "tune": {**params["tune"], "storage": database.url}})
+    process = running(cluster, "leukoscope", "tune", ROW, "--trials", str(TRIALS), checkout=disturbed)
+
+    def there() -> list[FrozenTrial]:
+        workers = at_work(cluster, "_work")
+        return [trial for trial in busy(disturbed) if process_of(trial) in workers]
+
+    victim, *_ = until(there, "a trial on the second node", process)
+    lose_a_node()
+    ends_well(process)
+    assert_nothing_was_lost(disturbed, TRIALS)
+    assert trials(disturbed)[victim.number].state.name == "FAIL"
+    again = [one for one in trials(disturbed) if one.params == victim.params and one.number != victim.number]
+    assert [one.state.is_finished() for one in again] == [True]
     monkeypatch.chdir(undisturbed.folder)
     bench = Bench.of(load_params(), ROW, 0)
-    for trial in complete[:2]:
-        assert trial.user_attrs["scores"] == list(bench.scored(trial.params))
+    first = next(one for one in finished(disturbed) if one.state.name == "COMPLETE")
+    assert first.user_attrs["scores"] == list(bench.scored(first.params))
 
 
 def test_predict_writes_the_files_that_one_machine_writes(
@@ -187,3 +227,23 @@ def test_predict_writes_the_files_that_one_machine_writes(
         assert len(done) == len(shards) > 5
         made[engine] = {path.name: path.read_bytes() for path in Path(job.folder).iterdir()}
     assert made["ray"] == made["local"]
+
+
+def test_a_team_s_server_has_the_runs_and_the_champion_to_predict_with(
+    undisturbed: Checkout, tracking: str, tmp_path: Path
+) -> None:
+    client = mlflow.MlflowClient(tracking_uri=tracking)
+    (experiment,) = (found for found in client.search_experiments() if found.name == "leukoscope/tiny")
+    runs = client.search_runs([experiment.experiment_id])
+    named = {run.info.run_name for run in runs if "mlflow.parentRunId" not in run.data.tags}
+    assert named == {f"{row} - subject" for row in ROWS}
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert not (undisturbed.folder / "mlruns").exists()
+
+    def leukoscope(*words: str) -> str:
+        return undisturbed.run("leukoscope", *words, MLFLOW_TRACKING_URI=tracking).stdout
+
+    assert leukoscope("champion").startswith("leukoscope-tiny")
+    leukoscope("promote", "1", "--reason", "a person's choice")
+    leukoscope("predict", "data/raw/images", "--parquet", str(tmp_path / "scores"))
+    assert len(pd.read_parquet(tmp_path / "scores")) == len(pd.read_parquet(undisturbed.folder / "data/images.parquet"))
