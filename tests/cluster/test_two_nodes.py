@@ -52,7 +52,6 @@ def disturbed(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Che
     made = tiny_checkout(
         tmp_path_factory.mktemp("disturbed") / "checkout",
         protocols=["subject"],
-        train={**TINY["train"], "epochs": 3},
         model_defaults={**TINY["model_defaults"], "views": 3},
         tune={"folds": 2, "repeats": 2},
     )

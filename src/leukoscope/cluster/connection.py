@@ -18,7 +18,6 @@ for _name, _value in (
     ("RAY_USAGE_STATS_ENABLED", "0"),
     ("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0"),  # it would upload the checkout, and build an environment on every machine
     ("RAY_AUTH_MODE", "token"),  # else whoever reaches a cluster's port runs code on it
-    ("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"),  # what asks for no GPU sees none
 ):
     os.environ.setdefault(_name, _value)
 
@@ -34,7 +33,7 @@ def connected(compute: Compute) -> Iterator[None]:
     """
     try:
         import ray
-        from ray.exceptions import RayTaskError
+        from ray.exceptions import RayError, RayTaskError
     except ModuleNotFoundError:
         raise ConfigError("compute.engine: ray needs Ray, which is not here: run uv sync --extra cluster") from None
     try:
@@ -45,7 +44,7 @@ def connected(compute: Compute) -> Iterator[None]:
             logging_level=logging.ERROR,
             runtime_env={"env_vars": _environment(compute)},
         )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (RayError, ConnectionError, RuntimeError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigError(
             f"compute.address {compute.address or 'null'}: Ray does not answer ({reason}); start it there with "

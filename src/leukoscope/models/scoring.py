@@ -68,4 +68,6 @@ class KerasScorer:
         """p(ALL) of pictures uint8 [frame, frame, 3], in their order."""
         left = iter(framed)
         while part := list(islice(left, GPU_BATCH)):
-            yield from map(float, self._model.predict_on_batch(np.stack(part))[:, 0])
+            pixels = np.zeros((GPU_BATCH, *part[0].shape), np.float32)  # of one size, so that there is one graph
+            pixels[: len(part)] = part
+            yield from map(float, self._model.predict_on_batch(pixels)[: len(part), 0])

@@ -13,7 +13,7 @@ from leukoscope.prediction import output
 from leukoscope.prediction.cautions import NOT_KNOWN, calling, flagging, warning
 from leukoscope.prediction.champion import Champion, Version
 from leukoscope.prediction.optics import parse_scale
-from leukoscope.prediction.places import stored_below
+from leukoscope.prediction.places import from_anywhere, stored_below
 from leukoscope.prediction.reading_ahead import prepared_ahead
 from leukoscope.prediction.scoring import FLAGS, Prepared, Score, score_prepared
 from leukoscope.prediction.shards import Job, RunShards, missing, shards_of
@@ -77,7 +77,7 @@ def predict_shards(
     stored = stored_below(urls)
     version, files = load()
     check_prevalence(version, wanted.prevalence)
-    job = Job(version, folder, scale, wanted.prevalence)
+    job = Job(version, from_anywhere(folder), scale, wanted.prevalence)
     shards = shards_of(stored, job)
     left = missing(shards, folder)
     scored = unreadable = 0

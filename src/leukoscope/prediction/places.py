@@ -41,6 +41,11 @@ def is_here(url: str) -> bool:
     return "://" not in url
 
 
+def from_anywhere(url: str) -> str:
+    """The same place whatever the working directory is."""
+    return str(Path(url).absolute()) if is_here(url) else url
+
+
 @contextmanager
 def reached(url: str) -> Iterator[tuple[AbstractFileSystem, str]]:
     """The file system of a URL and the path there. Raises DataError for what it cannot do with it."""
@@ -69,9 +74,12 @@ def stored_below(urls: Sequence[str]) -> list[Stored]:
 def _here(path: Path) -> list[Stored]:
     if not path.exists():
         raise DataError(f"{path} is not there")
-    files = images_in(path, IMAGE_SUFFIXES | PACKED_SUFFIXES) if path.is_dir() else [path]
-    states = ((file, file.stat()) for file in files)
-    return [Stored(str(file.absolute()), shown(file), f"{about.st_size} {about.st_mtime_ns}") for file, about in states]
+    return [_file(file) for file in (images_in(path, IMAGE_SUFFIXES | PACKED_SUFFIXES) if path.is_dir() else [path])]
+
+
+def _file(path: Path) -> Stored:
+    about = path.stat()
+    return Stored(from_anywhere(str(path)), shown(path), f"{about.st_size} {about.st_mtime_ns}")
 
 
 def _elsewhere(url: str) -> list[Stored]:
