@@ -29,6 +29,7 @@ SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_AUTH_MODE": "token",
+    "RAY_worker_register_timeout_seconds": "600",  # a minute otherwise, in which a busy machine starts no Python
 }
 STORE_BYTES = 200 << 20
 PATIENCE_SECONDS = 240  # a busy machine starts a node in a minute
