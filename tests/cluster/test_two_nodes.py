@@ -242,7 +242,7 @@ def test_a_team_s_server_has_the_runs_and_the_champion_to_predict_with(
     def leukoscope(*words: str) -> str:
         return undisturbed.run("leukoscope", *words, MLFLOW_TRACKING_URI=tracking).stdout
 
-    assert leukoscope("champion").startswith("leukoscope-tiny")
+    assert leukoscope("champion").startswith("champion: version 1, ")
     leukoscope("promote", "1", "--reason", "a person's choice")
     leukoscope("predict", "data/raw/images", "--parquet", str(tmp_path / "scores"))
     assert len(pd.read_parquet(tmp_path / "scores")) == len(pd.read_parquet(undisturbed.folder / "data/images.parquet"))
