@@ -45,7 +45,9 @@ test: install
 	@$(RUN) pytest -q -n 2 --dist loadfile -m "not slow"
 
 test-slow: install
-	@$(RUN) pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=20 -m slow
+	@"$(UV)" sync --quiet --locked --compile-bytecode --extra cluster
+	@$(RUN) pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=20 -m "slow and not ray"
+	@$(RUN) pytest -q --durations=10 -m "slow and ray"
 
 # Rounds of other examples each, until the time is up (the last one is ended at its end).
 MINUTES ?= 30

@@ -109,7 +109,7 @@ def be_server(model: Path, kind: str) -> None:
         "training_images": {},
     }
     scorer = Scorer(model, FRAME, BATCH if kind == "singles" else 1)
-    live = OneModel(Loaded(Champion(scorer, decision, "0"), AT_ONCE if kind == "batches" else 1))
+    live = OneModel(Loaded(Champion(decision, "0", model=scorer), AT_ONCE if kind == "batches" else 1))
     opened = bound("127.0.0.1", 0)
     serve(application(live, Limits()), opened, Limits(), lambda: print(opened.getsockname()[1], flush=True))
 

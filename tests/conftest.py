@@ -1,6 +1,7 @@
 """Image sets that several tests share: tables as validate writes them, and pictures of simple cells."""
 
 import hashlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -80,17 +81,21 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "imagenet: needs MobileNetV2's ImageNet weights, the file LEUKOSCOPE_WEIGHTS")
     config.addinivalue_line("markers", "mounts: needs root, or sudo without a password, to mount a small disk")
     config.addinivalue_line("markers", "postgres: needs PostgreSQL's server binaries, on PATH or where Debian has them")
+    config.addinivalue_line(
+        "markers", "ray: needs Ray, which uv sync --extra cluster installs; in CI they fail without"
+    )
     config.addinivalue_line("markers", "chromium: needs chromium and chromedriver; in CI they fail where it is missing")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests on real input run where an environment variable names it, and are not collected elsewhere.
 
-    So do those on a real database, where its server is installed, in a real browser, and on a disk of their own, where
-    one can be mounted.
+    So do those on a real database, where its server is installed, on a cluster, where Ray is, in a real browser, and on
+    a disk of their own, where one can be mounted.
     """
     absent = [mark for mark, variable in REAL_INPUT.items() if not os.environ.get(variable)]
     absent += [] if server.binaries() else ["postgres"]
+    absent += [] if importlib.util.find_spec("ray") or os.environ.get("CI") else ["ray"]
     absent += [] if browser.binaries() or os.environ.get("CI") else ["chromium"]
     absent += [] if _may_mount() else ["mounts"]
     left_out = [item for item in items if any(item.get_closest_marker(mark) for mark in absent)]

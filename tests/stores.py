@@ -54,7 +54,14 @@ def checkout_with_store(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @contextmanager
 def served(port: int) -> Iterator[subprocess.Popen]:
     """A server of the working directory's store that answers; it is killed with all its processes."""
-    server = subprocess.Popen(mlflow_pages.ui_command(port), stderr=subprocess.DEVNULL, start_new_session=True)
+    with answering(mlflow_pages.ui_command(port), port) as server:
+        yield server
+
+
+@contextmanager
+def answering(command: list[str], port: int) -> Iterator[subprocess.Popen]:
+    """A server of MLflow's, which `command` starts, once it answers; it is killed with all its processes."""
+    server = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         deadline = time.monotonic() + 300  # a busy machine takes a minute to import MLflow
         while not answers(port):

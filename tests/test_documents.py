@@ -13,7 +13,7 @@ FILE = re.compile(r"[\w/]+\.py")
 def defined(file: str) -> dict[str, bool]:
     """The tests of a file, and whether each is marked slow."""
     text = (TESTS / file).read_text()
-    all_slow = "pytestmark = pytest.mark.slow" in text
+    all_slow = bool(re.search(r"^pytestmark = .*pytest\.mark\.slow", text, re.MULTILINE))
     tests = re.finditer(r"((?:@.*\n(?:[ )\]].*\n)*)*)def (test_\w+)", text)
     return {test[2]: all_slow or "pytest.mark.slow" in test[1] for test in tests}
 

@@ -51,8 +51,8 @@ WRITERS = {
     gathered(np.ones((1000, 2, 500 if much else 5), np.float32), np.arange(1000), 2, Path("scratch"))[:] = 2
     """,
     "remembered vectors": """
-    from leukoscope.models.feature_store import FeatureStore
-    FeatureStore(Path("vectors")).add([bytes(32)], np.ones((1, 10**6 if much else 10), np.float32))
+    from leukoscope.models.feature_store import write_shard
+    write_shard(Path("vectors"), [bytes(32)], np.ones((1, 10**6 if much else 10), np.float32))
     """,
     "a table": """
     import pandas as pd

@@ -26,7 +26,7 @@ from leukoscope.models.assembly import raw_model
 from leukoscope.models.saved_folds import load_folds
 from leukoscope.packaging import log_version
 from leukoscope.prediction.cautions import warning
-from leukoscope.prediction.champion import Champion
+from leukoscope.prediction.champion import Champion, Version
 from leukoscope.promotion import register
 from leukoscope.ranking import rank
 from leukoscope.version_page import combination
@@ -500,7 +500,7 @@ def test_an_ensemble_with_a_member_tuned_on_tested_groups_is_refused(checkout: P
 def test_a_version_tuned_on_tested_groups_says_so_and_is_never_promoted_by_hand(checkout: Path) -> None:
     decision = write_row(checkout, "a_row", skill=3, tuned=tuned_by_study(5))
     (candidate,) = rank(checkout / "results", checkout / "models", ["a_row"], "subject")
-    said = warning(Champion(load_folds(candidate.models)[0], decision, "1"))
+    said = warning(Version(decision, "1"))
     assert "; tuned on tested groups: its figures are too good; " in said
     version, _ = log_version("cells", candidate)
     assert "**tuned on tested groups: its figures are too good**\n\n- data" in description(version)

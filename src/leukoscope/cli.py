@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from leukoscope.errors import UserError, run_reporting_errors
 from leukoscope.serving.limits import Limits
+
+if TYPE_CHECKING:
+    from leukoscope.config import Compute
 
 app = typer.Typer(
     help="Leukemia cell classifiers, from images to a promoted model, with honest numbers.",
@@ -20,6 +23,7 @@ app = typer.Typer(
 )
 
 Version = Annotated[int | None, typer.Option(help="A registered version; the champion otherwise.")]
+Engine = Literal["local", "ray"]
 
 
 def _rows(incomplete: str) -> list[str]:
@@ -44,9 +48,21 @@ def _data_name() -> str:
     return load_params().fetch.name
 
 
+def _compute(engine: Engine | None) -> Compute:
+    from leukoscope.config import load_params
+
+    compute = load_params().compute
+    return compute if engine is None else compute.model_copy(update={"engine": engine})
+
+
 @app.command()
 def predict(
-    paths: Annotated[list[Path], typer.Argument(help="Images, folders of images, zip or tar archives of them.")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            help="Images, folders of images, zip or tar archives of them; with --parquet also URLs such as s3://a/b."
+        ),
+    ],
     csv: Annotated[Path | None, typer.Option(help="Write a row an image here; - for stdout.")] = None,
     jsonl: Annotated[Path | None, typer.Option(help="Write a line of JSON an image here; - for stdout.")] = None,
     subjects: Annotated[Path | None, typer.Option(help="Write a CSV row a subject here; - for stdout.")] = None,
@@ -63,6 +79,16 @@ def predict(
         float | None,
         typer.Option(help="Also give p for this share of ALL (0 to 1) in place of the training data's. Calls stay."),
     ] = None,
+    parquet: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead write parquet files into this folder or URL, a shard of the pictures each. Run again, the "
+            "same command computes the shards that are missing."
+        ),
+    ] = None,
+    engine: Annotated[
+        Engine | None, typer.Option(help="Where shards are computed; as `compute.engine` says otherwise.")
+    ] = None,
 ) -> None:
     """Score images of single cells on black with the champion: p(ALL), and the call at its threshold.
 
@@ -75,7 +101,15 @@ def predict(
     from leukoscope.prediction import command
 
     wanted = command.Wanted(csv=csv, jsonl=jsonl, subjects=subjects, scale=scale, prevalence=prevalence)
-    command.predict(paths, lambda: registry.load_champion(_data_name(), version), wanted)
+    if parquet is None:
+        if engine:
+            raise UserError("--engine says where parquet files are computed: name their folder with --parquet")
+        command.predict([*map(Path, paths)], lambda: registry.load_champion(_data_name(), version), wanted)
+        return
+    from leukoscope.cluster.prediction import run_of
+
+    run = run_of(_compute(engine))
+    command.predict_shards(paths, lambda: registry.load_version(_data_name(), version), parquet, wanted, run)
 
 
 @app.command()
@@ -219,10 +253,31 @@ def profile(
 
 
 @app.command()
+def train(
+    row: Annotated[str | None, typer.Argument(help="A row of models in params.yaml.", autocompletion=_rows)] = None,
+    every: Annotated[bool, typer.Option("--all", help="Train every row.")] = False,
+) -> None:
+    """Train and evaluate rows under all protocols side by side on Ray, where `dvc repro` does it one after another.
+
+    It needs `compute.engine: ray`. Results are what `dvc repro` would make of them, and `dvc.lock` says so: a later
+    `dvc repro` goes on from there. What is up to date already is not trained again.
+
+    Example: leukoscope train --all
+    """
+    from leukoscope.cluster.training import train_rows
+    from leukoscope.config import chosen_rows, load_params
+
+    params = load_params()
+    train_rows(params, chosen_rows(params, row, every=every), typer.echo)
+
+
+@app.command()
 def tune(
     row: Annotated[str | None, typer.Argument(help="A row of models in params.yaml.", autocompletion=_rows)] = None,
     trials: Annotated[int, typer.Option(min=1, help="The study's total: those that it has already count.")] = 50,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; as many as cores otherwise.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes, or workers on Ray; as many as there is room for otherwise.")
+    ] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Write a convincing winner into params.yaml.")] = False,
     nested: Annotated[bool, typer.Option("--nested", help="Say what tuning gains on unseen groups.")] = False,
     every: Annotated[bool, typer.Option("--all", help="Tune every row, one after another.")] = False,
@@ -234,21 +289,12 @@ def tune(
 
     Example: leukoscope tune modified_mobilenet --trials 10
     """
-    from leukoscope.config import load_params
+    from leukoscope.config import chosen_rows, load_params
     from leukoscope.tuning import command
 
     params = load_params()
-    for name in command.chosen_rows(params, row, every=every):
-        command.tune(
-            params,
-            name,
-            trials,
-            workers or os.cpu_count() or 1,
-            typer.echo,
-            another=another,
-            apply=apply,
-            nested=nested,
-        )
+    for name in chosen_rows(params, row, every=every):
+        command.tune(params, name, trials, workers, typer.echo, another=another, apply=apply, nested=nested)
 
 
 @app.command()

@@ -6,6 +6,7 @@ from `model_defaults:`; `Params.row` joins the two.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -219,6 +220,15 @@ class Tune(Section):
         return space
 
 
+class Compute(Section):
+    """Where `embed`, `tune`, `train` and `predict --parquet` compute. No result depends on it, and so no stage."""
+
+    engine: Literal["local", "ray"] = "local"
+    address: str | None = Field(default=None, description="HOST:PORT of a Ray cluster; this machine alone otherwise")
+    cpus: int = Field(default=1, ge=1, description="cores of each Ray task and worker")
+    gpus: NotNegative = Field(default=0, description="GPUs of each of them; below 1 it is a share of one")
+
+
 class Params(Section):
     """The whole of params.yaml."""
 
@@ -235,6 +245,7 @@ class Params(Section):
     evaluate: Evaluate = Evaluate()
     register_: Register = Field(default=Register(), alias="register")
     tune: Tune = Tune()
+    compute: Compute = Compute()
 
     @field_validator("models", "ensembles")
     @classmethod
@@ -276,6 +287,13 @@ class Params(Section):
     def rows(self) -> dict[str, ModelSettings]:
         """Every row's settings by name, in the order of params.yaml."""
         return {name: self.row(name) for name in self.models}
+
+
+def chosen_rows(params: Params, row: str | None, *, every: bool) -> Sequence[str]:
+    """The rows that a command is about. Raises ConfigError unless either one is named or all are asked for."""
+    if every == (row is not None):
+        raise ConfigError("name one row of models in params.yaml, or ask for --all of them")
+    return list(params.models) if row is None else [row]
 
 
 def lifted_background(row: ModelSettings, augment: Augment) -> str | None:

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
     from leukoscope.explain import Explained
-    from leukoscope.models.scoring import Scorer
-    from leukoscope.prediction.champion import Champion
+    from leukoscope.prediction.champion import Champion, Version
 
 CHAMPION, PREVIOUS, CANDIDATE = "champion", "previous", "candidate"
 PASSED = "gate"  # a version's tag: the pipeline's own gate has let it pass, and no person has chosen since
@@ -280,11 +279,20 @@ def load_champion(data_name: str, version: int | str | None = None) -> Champion:
 
     Raises RegistryError where it is not registered or its files are gone.
     """
-    from leukoscope.prediction.champion import Champion
+    from leukoscope.models.scoring import Scorer
+
+    known, folder = load_version(data_name, version)
+    return known.with_model(Scorer(scoring_file(known, folder), known.frame, known.rotations))
+
+
+@answering()
+def load_version(data_name: str, version: int | str | None = None) -> tuple[Version, Path]:
+    """The same without its model, and the folder of its files. Raises RegistryError as `load_champion` does."""
+    from leukoscope.prediction.champion import Version
     from leukoscope.prediction.training_cells import read_training_cells
 
     folder, decision, number = _fetched(data_name, version)
-    return Champion(_scorer(folder, decision), decision, number, read_training_cells(folder))
+    return Version(decision, number, read_training_cells(folder)), folder
 
 
 @answering()
@@ -336,12 +344,12 @@ def whole_files(chosen: ChampionVersion) -> Path:
     return folder
 
 
-def _scorer(folder: Path, decision: dict[str, Any]) -> Scorer:
-    """A version's model on OpenVINO. One that was registered without its IR is converted once, and remembered."""
-    from leukoscope.models.scoring import SCORING_FILE, Scorer, converted_scoring
+def scoring_file(known: Version, folder: Path) -> Path:
+    """The OpenVINO IR of a version's model. Of one that was registered without it, converted once and remembered."""
+    from leukoscope.models.scoring import SCORING_FILE, converted_scoring
 
-    settings, path = decision["settings"], folder / SCORING_FILE
-    if not path.exists():
-        remembered = workplace.store() / "scoring" / decision["identity"]
-        path = converted_scoring(folder / MODEL_FILE, settings["frame"], remembered)
-    return Scorer(path, settings["frame"], settings.get("rotations", 1))
+    path = folder / SCORING_FILE
+    if path.exists():
+        return path
+    remembered = workplace.store() / "scoring" / known.decision["identity"]
+    return converted_scoring(folder / MODEL_FILE, known.frame, remembered)

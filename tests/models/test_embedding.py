@@ -12,7 +12,7 @@ from leukoscope.data.augment import apply_draw, draw_table, draws_of
 from leukoscope.models.backbones import build_backbone
 from leukoscope.models.embedding import embed, read_features, reference_pack
 from leukoscope.models.engine import PooledFeatures
-from leukoscope.models.feature_store import FeatureStore, vector_key
+from leukoscope.models.feature_store import FeatureStore, vector_key, write_shard
 
 ROW = {
     "backbone": "mobilenetv2",
@@ -103,8 +103,7 @@ def test_a_vector_does_not_depend_on_its_neighbours(
 
 def test_a_shard_without_its_keys_is_computed_again(tmp_path: Path) -> None:
     key = vector_key("ab" * 32, None, False)
-    store = FeatureStore(tmp_path)
-    store.add([key], np.ones((1, 4), np.float32))
+    write_shard(tmp_path, [key], np.ones((1, 4), np.float32))
     assert key in FeatureStore(tmp_path)
     next(tmp_path.glob("*.keys.npy")).unlink()  # what a kill between the two files leaves
     assert key not in FeatureStore(tmp_path)

@@ -14,7 +14,7 @@ from leukoscope.data.synthetic import fixed_cells
 from leukoscope.models.assembly import joined_model, trainable_model
 from leukoscope.models.backbones import build_backbone
 from leukoscope.models.heads import build_head
-from leukoscope.models.scoring import Scorer, converted_scoring, export_scoring
+from leukoscope.models.scoring import KerasScorer, Scorer, converted_scoring, export_scoring
 
 PLAIN = ModelSettings(backbone="mobilenetv2", weights="none", frame=300, size=64)
 TURNED = PLAIN.model_copy(update={"rotations": 8})
@@ -59,6 +59,9 @@ def test_p_is_that_of_keras(members: dict[str, tuple[ModelSettings, int]], pictu
     p_all = list(scorer.p_all(centre_frame(picture, frame) for picture in pictures))
     assert np.ptp(expected) > 1e-3
     np.testing.assert_allclose(p_all, expected, rtol=0, atol=1e-5)
+    model.save(tmp_path / "model.keras")
+    on_keras = KerasScorer(tmp_path / "model.keras").p_all(centre_frame(picture, frame) for picture in pictures)
+    np.testing.assert_allclose(list(on_keras), expected, rtol=0, atol=1e-5)
     alone = [next(scorer.p_all([centre_frame(picture, frame)])) for picture in pictures]
     assert p_all == alone
 

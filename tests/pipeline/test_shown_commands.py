@@ -34,6 +34,12 @@ REDUCED = {
         "dvc exp run -s plan -S +models.modified_mobilenet.dropout=0.4",
         "one stage of it; tests/pipeline/test_pipeline.py runs an experiment to its end",
     ),
+    "uv sync --extra cluster": ("ray --version", "what it installs; installing is not this test's"),
+    "ray start --head --port=6379": ("ray start --help", "tests/cluster starts nodes"),
+    "leukoscope predict data/raw/images --parquet scores --engine ray": (
+        "leukoscope predict data/raw/images --parquet scores --engine local",
+        "tests/cluster predicts on Ray",
+    ),
     "open reports/index.html": ("test -s reports/index.html", "no browser of a person's"),
     "leukoscope tune modified_mobilenet --trials 50": (
         "leukoscope tune modified_mobilenet --trials 2 --workers 1",
@@ -57,7 +63,10 @@ REDUCED = {
     ),
 }
 # Those that end in an error of the user's in a checkout of one run, and what they say.
-ENDS_IN = {"leukoscope rollback": "has no champion before version 1 to go back to"}
+ENDS_IN = {
+    "leukoscope rollback": "has no champion before version 1 to go back to",
+    "leukoscope train --all": "needs compute.engine: ray; without it run uv run dvc repro evaluate",
+}
 # In the order in which a person comes by them: what changes params.yaml or the champion is last.
 LAST = ("--apply", "profile", "promote", "rollback", "git add", "exp run", "metrics diff", "exp show")
 

@@ -25,7 +25,8 @@ def expected_p(picture: np.ndarray) -> float:
 
 
 @pytest.fixture(scope="session")
-def scorer(tmp_path_factory: pytest.TempPathFactory) -> Scorer:
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model as OpenVINO's IR."""
     import openvino as ov
     from openvino import opset13 as ops
 
@@ -34,7 +35,12 @@ def scorer(tmp_path_factory: pytest.TempPathFactory) -> Scorer:
     red = ops.gather(mean, np.array([0]), np.array(1))
     path = tmp_path_factory.mktemp("model") / "model.xml"
     ov.save_model(ov.Model([ops.multiply(red, np.float32(GAIN))], [pixels]), path, compress_to_fp16=False)
-    return Scorer(path, FRAME, 1)
+    return path
+
+
+@pytest.fixture(scope="session")
+def scorer(model: Path) -> Scorer:
+    return Scorer(model, FRAME, 1)
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +80,7 @@ def champion(scorer: Scorer, cells: dict[str, np.ndarray]) -> Champion:
     low, high = sorted(expected_p(picture) for picture in cells.values())[3:5]
     ends = {"area": (1000.0, 90_000.0), "red": (20.0, 200.0), "green": (5.0, 200.0), "blue": (20.0, 200.0)}
     unseen = {"rate": 0.016, "rate_low": 0.01, "rate_high": 0.03, "n_subjects": 28}
-    return Champion(scorer, decision((low + high) / 2), "3", TrainingCells(ends, unseen, 0.5, []))
+    return Champion(decision((low + high) / 2), "3", TrainingCells(ends, unseen, 0.5, []), model=scorer)
 
 
 def trained_on(champion: Champion, *pictures: np.ndarray, files: tuple[bytes, ...] = ()) -> Champion:
@@ -84,9 +90,5 @@ def trained_on(champion: Champion, *pictures: np.ndarray, files: tuple[bytes, ..
     assert champion.training
     about = {**champion.decision, "training_images": {hashlib.sha256(data).hexdigest(): "0" for data in files}}
     training = champion.training
-    return Champion(
-        champion.model,
-        about,
-        champion.version,
-        TrainingCells(training.range, training.unseen, training.prevalence, prints),
-    )
+    cells = TrainingCells(training.range, training.unseen, training.prevalence, prints)
+    return Champion(about, champion.version, cells, model=champion.model)

@@ -24,15 +24,16 @@ def binaries() -> Path | None:
 
 @dataclass(frozen=True)
 class Server:
-    """A cluster in `folder`, whose superuser `tests` needs no password on 127.0.0.1."""
+    """A cluster in `folder`, whose superuser `tests` needs no password at `address`."""
 
     folder: Path
     port: int
+    address: str
 
     @property
     def url(self) -> str:
         """The storage URL of its database."""
-        return f"postgresql+psycopg://tests@127.0.0.1:{self.port}/postgres"
+        return f"postgresql+psycopg://tests@{self.address}:{self.port}/postgres"
 
     def control(self, *words: str) -> None:
         """Run pg_ctl and wait until it is done."""
@@ -42,8 +43,10 @@ class Server:
         """Make the cluster, with its socket in its own folder."""
         self._run("initdb", "-D", str(self.folder / "cluster"), "-U", "tests", "--auth=trust", "--no-sync")
         with (self.folder / "cluster" / "postgresql.conf").open("a") as settings:
-            settings.write(f"port = {self.port}\nlisten_addresses = '127.0.0.1'\n")
+            settings.write(f"port = {self.port}\nlisten_addresses = '{self.address}'\n")
             settings.write(f"unix_socket_directories = '{self.folder}'\n")
+        with (self.folder / "cluster" / "pg_hba.conf").open("a") as admitted:
+            admitted.write("host all all samenet trust\n")
 
     def _run(self, name: str, *words: str) -> None:
         where = binaries()
@@ -58,12 +61,12 @@ class Server:
 
 
 @contextmanager
-def postgres() -> Iterator[Server]:
+def postgres(address: str = "127.0.0.1") -> Iterator[Server]:
     """A server that runs, and is gone afterwards. As root it runs as another user, to whom its folder belongs."""
     with tempfile.TemporaryDirectory(prefix="postgres-") as folder:
         if os.geteuid() == 0:
             shutil.chown(folder, USER, GROUP)
-        server = Server(Path(folder), _free_port())
+        server = Server(Path(folder), _free_port(), address)
         server.initialise()
         server.control("start")
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from leukoscope.data.augment import Draw, draws_of
 from leukoscope.models.architecture import LayerFacts, unweighted
 from leukoscope.models.backbones import weights_of_row
 from leukoscope.models.engine import PooledFeatures
-from leukoscope.models.feature_store import FeatureStore, pass_name, vector_key
+from leukoscope.models.feature_store import FeatureStore, pass_name, vector_key, write_shard
 from leukoscope.models.mapped import mapped
 from leukoscope.models.passes import Pass, passes_of
 from leukoscope.models.views import View, seen, turns_of
@@ -32,6 +32,46 @@ ABOUT_FILE = "features.json"
 SHARD = 2048  # vectors between two writes: what a kill can lose
 
 
+@dataclass(frozen=True)
+class Missing:
+    """What a pass is to be run on: pictures whose vectors its memory lacks.
+
+    `converted` is the pass's model for pictures of `size` pixels, `vectors` the folder of its memory. Under each of
+    `keys` belongs the vector of the image and view beside it in `shown`, the image by its place in `packed`.
+    """
+
+    converted: Path
+    size: int
+    vectors: Path
+    keys: list[bytes]
+    shown: list[tuple[int, View]]
+    packed: np.ndarray
+    keep_black: bool
+
+    def part(self, start: int, count: int) -> Missing:
+        """`count` of them."""
+        chosen = slice(start, start + count)
+        return replace(self, keys=self.keys[chosen], shown=self.shown[chosen])
+
+    def picture(self, position: int) -> np.ndarray:
+        """uint8 [size, size, 3], as it is shown under the key at `position`."""
+        image, view = self.shown[position]
+        return seen(self.packed[image], view, keep_black=self.keep_black)
+
+
+RunPass = Callable[[Missing], None]  # puts the vectors into the memory
+
+
+def run_here(missing: Missing) -> None:
+    """Run the pass in this process."""
+    engine = PooledFeatures(missing.converted, missing.size)
+    with progress("embedding", len(missing.keys), "pictures") as advance:
+        for start in range(0, len(missing.keys), SHARD):
+            part = missing.part(start, SHARD)
+            pictures = [partial(part.picture, position) for position in range(len(part.keys))]
+            write_shard(missing.vectors, part.keys, engine.run(pictures, advance))
+
+
 def embed(
     row: Mapping[str, Any],
     images: pd.DataFrame,
@@ -40,18 +80,19 @@ def embed(
     keep_black: bool,
     store: Path,
     folder: Path,
+    run_pass: RunPass = run_here,
 ) -> None:
     """Write a row's features and what to know of them, replacing `folder`.
 
     features.npy is float32 [images, views, channels]: view 0 is the image as it is, then come the row's augmented views
     and the turns beside the image itself; channels are those of the row's passes, joined. `row` is the row's entry in
     data/plan, `packed` [images, size, size, 3] is in the order of `images`, and `draws` holds each image's views 1 to K
-    in the same order. Vectors that `store` remembers are not computed again.
+    in the same order. Vectors that `store` remembers are not computed again; `run_pass` computes the others.
     """
     turns = turns_of(row["rotations"])[1:]
     of_images = enumerate(_draws(images, draws, row["views"]))
     shown = [(image, view) for image, own in of_images for view in (None, *own, *turns)]
-    computed = _computed(ModelSettings(**row), images["sha256"].to_numpy(), packed, shown, keep_black, store)
+    computed = _computed(ModelSettings(**row), images["sha256"].to_numpy(), packed, shown, keep_black, store, run_pass)
     channels = computed.width
     with new_folder(folder) as part:
         shape = (len(images), 1 + row["views"] + len(turns), channels)
@@ -152,25 +193,19 @@ def _computed(
     shown: Sequence[tuple[int, View]],
     keep_black: bool,
     store: Path,
+    run_pass: RunPass = run_here,
 ) -> _Joined:
     keys = [vector_key(sha256[image], view, keep_black) for image, view in shown]
-
-    def picture(position: int) -> np.ndarray:
-        image, view = shown[position]
-        return seen(packed[image], view, keep_black=keep_black)
-
-    return _Joined([_run(one, row.size, keys, picture, store) for one in passes_of(row)], keys)
-
-
-def _run(source: Pass, size: int, keys: list[bytes], picture: Callable[[int], np.ndarray], store: Path) -> _Computed:
-    """Run the pictures through a pass whose vectors its memory lacks."""
-    folder = store / "features" / pass_name(source.kind)
-    vectors = FeatureStore(folder / "vectors")
-    missing = _first_of_each(keys, vectors)
-    converted = source.converted(folder / "ir")
-    if missing:
-        _compute(PooledFeatures(converted, size), vectors, missing, keys, picture)
-    return _Computed(source, converted, vectors)
+    computed = []
+    for source in passes_of(row):
+        folder = store / "features" / pass_name(source.kind)
+        vectors, converted = FeatureStore(folder / "vectors"), source.converted(folder / "ir")
+        if missing := _first_of_each(keys, vectors):
+            lacking, of = [keys[at] for at in missing], [shown[at] for at in missing]
+            run_pass(Missing(converted, row.size, vectors.folder, lacking, of, packed, keep_black))
+            vectors = FeatureStore(vectors.folder)
+        computed.append(_Computed(source, converted, vectors))
+    return _Joined(computed, keys)
 
 
 def _draws(images: pd.DataFrame, draws: pd.DataFrame, count: int) -> list[list[Draw]]:
@@ -191,20 +226,6 @@ def _first_of_each(keys: list[bytes], vectors: FeatureStore) -> list[int]:
         if key not in vectors:
             first.setdefault(key, position)
     return list(first.values())
-
-
-def _compute(
-    engine: PooledFeatures,
-    vectors: FeatureStore,
-    missing: list[int],
-    keys: list[bytes],
-    picture: Callable[[int], np.ndarray],
-) -> None:
-    with progress("embedding", len(missing), "pictures") as advance:
-        for start in range(0, len(missing), SHARD):
-            shard = missing[start : start + SHARD]
-            values = engine.run([partial(picture, position) for position in shard], advance)
-            vectors.add([keys[position] for position in shard], values)
 
 
 def reference_pack(row: Mapping[str, Any], packed: np.ndarray, folder: Path) -> None:

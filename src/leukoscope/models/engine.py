@@ -131,9 +131,10 @@ class FixedBatches:
     Several batches are computed at once, as many as suit the machine, and no more inputs than theirs are in memory.
     """
 
-    def __init__(self, path: Path, shape: Sequence[int]) -> None:
-        """The IR at `path` for inputs float32 of `shape`, whose first number is the batch's."""
-        self._compiled = compiled(path, list(shape), PERFORMANCE_HINT="THROUGHPUT")
+    def __init__(self, path: Path, shape: Sequence[int], cpus: int | None = None) -> None:
+        """The IR at `path` for inputs float32 of `shape`, whose first number is the batch's, on `cpus` cores or all."""
+        some = {} if cpus is None else {"INFERENCE_NUM_THREADS": cpus}
+        self._compiled = compiled(path, list(shape), PERFORMANCE_HINT="THROUGHPUT", **some)
         self._batch = shape[0]
         self.width = int(self._compiled.output(0).partial_shape[1].get_length())
 
@@ -173,8 +174,8 @@ def _answer(running: deque[tuple[ov.InferRequest, int]], idle: deque[ov.InferReq
 class PooledFeatures:
     """A compiled backbone that pools pictures."""
 
-    def __init__(self, path: Path, size: int) -> None:
-        self._model = FixedBatches(path, [BATCH, size, size, 3])
+    def __init__(self, path: Path, size: int, cpus: int | None = None) -> None:
+        self._model = FixedBatches(path, [BATCH, size, size, 3], cpus)
         self.width = self._model.width
 
     def run(self, pictures: Sequence[Callable[[], np.ndarray]], done: Callable[[int], None]) -> np.ndarray:

@@ -34,7 +34,7 @@ def vector_key(sha256: str, view: View, keep_black: bool) -> bytes:
 
 
 class FeatureStore:
-    """Vectors by key in one folder."""
+    """The vectors by key that are in one folder when it is opened."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -55,16 +55,6 @@ class FeatureStore:
             return int(np.load(shard, mmap_mode="r").shape[1])
         raise ValueError(f"no vectors in {self.folder}")
 
-    def add(self, keys: list[bytes], values: np.ndarray) -> None:
-        """Keep `values` [len(keys), width] float32 under `keys`. The keys are written last: they make a shard valid."""
-        name = uuid.uuid4().hex
-        with new_file(self.folder / f"{name}.values.npy") as part, part.open("wb") as file:
-            np.save(file, values)
-        with new_file(self.folder / f"{name}.keys.npy") as part, part.open("wb") as file:
-            np.save(file, np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY_BYTES))
-        for position, key in enumerate(keys):
-            self._place[key] = self.folder / f"{name}.values.npy", position
-
     def read_into(self, target: np.ndarray, keys: list[bytes], columns: slice) -> None:
         """Fill `target` [len(keys), ...] with `columns` of the vectors, a shard at a time.
 
@@ -78,3 +68,15 @@ class FeatureStore:
             positions.append(position)
         for shard, (rows, positions) in by_shard.items():
             target[rows] = np.load(shard, mmap_mode="r")[positions, columns]
+
+
+def write_shard(folder: Path, keys: list[bytes], values: np.ndarray) -> None:
+    """Keep `values` [len(keys), width] float32 under `keys` in a store's folder, for those who open it from then on.
+
+    The keys are written last: they make a shard valid.
+    """
+    name = uuid.uuid4().hex
+    with new_file(folder / f"{name}.values.npy") as part, part.open("wb") as file:
+        np.save(file, values)
+    with new_file(folder / f"{name}.keys.npy") as part, part.open("wb") as file:
+        np.save(file, np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY_BYTES))

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from leukoscope.evaluation.caveats import not_real
 from leukoscope.evaluation.tuned_groups import mark
-from leukoscope.prediction.champion import Champion
+from leukoscope.prediction.champion import Version
 from leukoscope.prediction.training_cells import TrainingCells, flagged_in_words
 
 NOT_KNOWN = "not known for this version"
 
 
-def trained_on(champion: Champion) -> str:
+def trained_on(champion: Version) -> str:
     """The data that the version was trained on: cnmc (real images)."""
     data = champion.decision["data"]
     return f"{data['name']} ({data['kind']} images)"
 
 
-def caution(champion: Champion) -> str:
+def caution(champion: Version) -> str:
     """Why its answers are worth less than they look, or else "research use only", in a few words for a table."""
     said = []
     if marked := mark(champion.decision):
@@ -25,7 +25,7 @@ def caution(champion: Champion) -> str:
     return "; ".join([*said, f"{unreal}: not for real cells" if unreal else "research use only"])
 
 
-def warning(champion: Champion) -> str:
+def warning(champion: Version) -> str:
     """What anyone who reads its answers must know, in one line."""
     data = champion.decision["data"]
     trained = f"trained on '{data['name']}' ({data['kind']} images)"
@@ -33,7 +33,7 @@ def warning(champion: Champion) -> str:
     return f"{about}; {caution(champion)}"
 
 
-def calling(champion: Champion) -> str:
+def calling(champion: Version) -> str:
     """How it calls cells: its threshold and refer band, in one line."""
     point, band = champion.decision["pooled"], champion.refer_band
     if band:
@@ -44,7 +44,7 @@ def calling(champion: Champion) -> str:
     return f"ALL is called where p > {champion.threshold:.4f}; {refer}"
 
 
-def flagging(champion: Champion) -> str:
+def flagging(champion: Version) -> str:
     """What lies outside its training range, and how often that flags cells of unseen subjects, in one line."""
     return range_in_words(champion.training)
 

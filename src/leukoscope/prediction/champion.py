@@ -1,22 +1,30 @@
-"""A registered version, ready to score: its model, what its validation decided, and the cells it was trained on."""
+"""A registered version: what is known of it, and with its model, ready to score."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from leukoscope.models.scoring import Scorer
+import numpy as np
+
 from leukoscope.prediction.training_cells import TrainingCells
 
 
+class Model(Protocol):
+    """What scores framed pictures, on whichever engine (`models.scoring`)."""
+
+    def p_all(self, framed: Iterable[np.ndarray]) -> Iterator[float]:
+        """p(ALL) of pictures uint8 [frame, frame, 3], in their order."""
+
+
 @dataclass(frozen=True)
-class Champion:
-    """A registered model, its decision.json, its number, and its training cells.
+class Version:
+    """All of a registered version but its model: its decision.json, its number, and its training cells.
 
     `training` is None for versions that were registered before they carried it: what it would say is not known.
     """
 
-    model: Scorer
     decision: dict[str, Any]
     version: str
     training: TrainingCells | None = None
@@ -25,6 +33,11 @@ class Champion:
     def frame(self) -> int:
         """The side, in pixels at native scale, of the centre of a picture that the model sees."""
         return int(self.decision["settings"]["frame"])
+
+    @property
+    def rotations(self) -> int:
+        """How many turns of a picture the model averages over."""
+        return int(self.decision["settings"].get("rotations", 1))
 
     @property
     def threshold(self) -> float:
@@ -37,3 +50,14 @@ class Champion:
         point = self.decision["pooled"]
         low, high = point.get("refer_low"), point.get("refer_high")
         return None if low is None or high is None else (float(low), float(high))
+
+    def with_model(self, model: Model) -> Champion:
+        """The same, ready to score."""
+        return Champion(self.decision, self.version, self.training, model=model)
+
+
+@dataclass(frozen=True)
+class Champion(Version):
+    """A registered version that is ready to score."""
+
+    model: Model = field(kw_only=True)

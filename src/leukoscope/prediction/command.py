@@ -11,10 +11,12 @@ from leukoscope.data.names import IMAGE_SUFFIXES
 from leukoscope.errors import DataError, UserError, one_line
 from leukoscope.prediction import output
 from leukoscope.prediction.cautions import NOT_KNOWN, calling, flagging, warning
-from leukoscope.prediction.champion import Champion
+from leukoscope.prediction.champion import Champion, Version
 from leukoscope.prediction.optics import parse_scale
+from leukoscope.prediction.places import from_anywhere, stored_below
 from leukoscope.prediction.reading_ahead import prepared_ahead
 from leukoscope.prediction.scoring import FLAGS, Prepared, Score, score_prepared
+from leukoscope.prediction.shards import Job, RunShards, missing, shards_of
 from leukoscope.prediction.sources import ImageFile, images_below
 from leukoscope.prediction.subjects import NOT_A_DIAGNOSIS, by_subject
 from leukoscope.prediction.training_cells import UNSEEN
@@ -61,6 +63,36 @@ def predict(paths: Sequence[Path], load: Callable[[], Champion], wanted: Wanted)
     _tell(scores, champion, wanted)
 
 
+def predict_shards(
+    urls: Sequence[str], load: Callable[[], tuple[Version, Path]], folder: str, wanted: Wanted, run: RunShards
+) -> None:
+    """Score what paths and URLs name with the version that `load` gives, into parquet files in `folder`.
+
+    Files that are there already stay, so the same command goes on where an earlier one ended. Raises DataError where
+    nothing can be read, and what `load` raises.
+    """
+    if wanted.csv or wanted.jsonl or wanted.subjects:
+        raise DataError("--parquet stands in place of --csv, --jsonl and --subjects: leave them out")
+    scale = parse_scale(wanted.scale)
+    stored = stored_below(urls)
+    version, files = load()
+    check_prevalence(version, wanted.prevalence)
+    job = Job(version, from_anywhere(folder), scale, wanted.prevalence)
+    shards = shards_of(stored, job)
+    left = missing(shards, folder)
+    scored = unreadable = 0
+    with progress("scoring", len(left), "shards") as advance:
+        for finished in run(left, job, files) if left else ():
+            for line in finished.unreadable:
+                print(f"not scored: {one_line(line)}", file=sys.stderr)
+            scored, unreadable = scored + finished.scored, unreadable + len(finished.unreadable)
+            advance(1)
+    if unreadable and not scored:
+        raise DataError(f"none of the {unreadable} images could be read")
+    print(f"{scored} images scored; {len(shards) - len(left)} of {len(shards)} shards were there", file=sys.stderr)
+    print(calling(version), flagging(version), f"wrote {folder}", warning(version), sep="\n")
+
+
 def _tell(scores: Sequence[Score], champion: Champion, wanted: Wanted) -> None:
     """Say it to a person: on stdout, or on stderr where stdout is for a program."""
     stream = sys.stderr if output.STDOUT in (wanted.csv, wanted.jsonl, wanted.subjects) else sys.stdout
@@ -102,7 +134,7 @@ def summary(scores: Sequence[Score], champion: Champion, wanted: Wanted) -> Iter
     yield warning(champion)
 
 
-def check_prevalence(champion: Champion, prevalence: float | None) -> None:
+def check_prevalence(champion: Version, prevalence: float | None) -> None:
     """Raise UserError for a prevalence that is none, or one that this version cannot be reweighed to."""
     if prevalence is None:
         return

@@ -18,7 +18,7 @@ from typing import Any, TextIO
 from leukoscope.atomic import new_file
 from leukoscope.errors import DataError, disk_is_full
 from leukoscope.prediction.cautions import caution, trained_on
-from leukoscope.prediction.champion import Champion
+from leukoscope.prediction.champion import Version
 from leukoscope.prediction.scoring import Score
 from leukoscope.prediction.subjects import SubjectSummary
 from leukoscope.prediction.training_cells import UNSEEN
@@ -32,20 +32,29 @@ Record = dict[str, Any]
 
 
 def records(
-    scores: Iterable[Score], champion: Champion, *, scale: float = 1.0, prevalence: float | None = None
+    scores: Iterable[Score],
+    champion: Version,
+    *,
+    scale: float = 1.0,
+    prevalence: float | None = None,
+    digits: int | None = DIGITS,
 ) -> list[Record]:
     """One dict for each score, of COLUMNS and of those options that were given.
 
-    p is rounded to DIGITS; `call`, `refer` and `subject` are None where Score says so, and `flags` is a list.
+    p is rounded to `digits`, or not; `call`, `refer` and `subject` are None where Score says so, and `flags` is a list.
     """
+
+    def rounded(p: float) -> float:
+        return p if digits is None else round(p, digits)
+
     about = {"trained_on": trained_on(champion), "caution": caution(champion)}
     asked: Record = {} if scale == 1 else {"scale": scale}
     rows = []
     for score in scores:
-        known = {**asdict(score), **about, "p_all": round(score.p_all, DIGITS), "flags": list(score.flags)}
+        known = {**asdict(score), **about, "p_all": rounded(score.p_all), "flags": list(score.flags)}
         row = {name: known[name] for name in COLUMNS} | asked
         if prevalence is not None and score.p_at_prevalence is not None:
-            row |= {"prevalence": prevalence, "p_at_prevalence": round(score.p_at_prevalence, DIGITS)}
+            row |= {"prevalence": prevalence, "p_at_prevalence": rounded(score.p_at_prevalence)}
         rows.append(row)
     return rows
 
@@ -64,7 +73,7 @@ def write_json_lines(rows: Iterable[Record], path: Path) -> None:
         file.writelines(json.dumps(row) + "\n" for row in rows)
 
 
-def subject_records(subjects: Iterable[SubjectSummary], champion: Champion) -> list[Record]:
+def subject_records(subjects: Iterable[SubjectSummary], champion: Version) -> list[Record]:
     """One dict for each subject: the fields of SubjectSummary, and what holds for all."""
     about = {"version": champion.version, "trained_on": trained_on(champion), "caution": caution(champion)}
     return [asdict(subject) | about for subject in subjects]

@@ -10,7 +10,7 @@ from itertools import islice
 
 from leukoscope.data.reading import read_bytes
 from leukoscope.errors import DataError
-from leukoscope.prediction.champion import Champion
+from leukoscope.prediction.champion import Version
 from leukoscope.prediction.pictures import decoded
 from leukoscope.prediction.scoring import Prepared, prepare
 from leukoscope.prediction.sources import ImageFile
@@ -19,7 +19,7 @@ READ_AHEAD = 16  # pictures for each core
 
 
 def prepared_ahead(
-    files: Sequence[ImageFile], champion: Champion, *, scale: float = 1.0
+    files: Sequence[ImageFile], champion: Version, *, scale: float = 1.0
 ) -> Iterator[Prepared | DataError]:
     """What `prepare` makes of each file, or why it does not read, in order; memory holds some pictures a core."""
 

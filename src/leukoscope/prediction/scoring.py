@@ -12,7 +12,7 @@ import numpy as np
 from leukoscope.data.cell import Cell, find_cell
 from leukoscope.data.pack import centre_frame
 from leukoscope.prediction import content, training_cells
-from leukoscope.prediction.champion import Champion
+from leukoscope.prediction.champion import Champion, Version
 from leukoscope.prediction.content import content_flags
 from leukoscope.prediction.optics import at_native_scale
 from leukoscope.prediction.pictures import Picture, subject_of
@@ -80,7 +80,7 @@ def score_prepared(
         yield concluded(in_flight.popleft(), p_all, champion, prevalence)
 
 
-def prepare(picture: Picture, champion: Champion, *, scale: float = 1.0) -> Prepared:
+def prepare(picture: Picture, champion: Version, *, scale: float = 1.0) -> Prepared:
     """Frame a picture and look at it, on the calling thread."""
     pixels = at_native_scale(picture.pixels, scale)
     framed = centre_frame(pixels, champion.frame)
@@ -92,13 +92,13 @@ def prepare(picture: Picture, champion: Champion, *, scale: float = 1.0) -> Prep
     return Prepared(picture.name, subject_of(picture.name), framed, flags, _seen(picture, as_taken, champion))
 
 
-def _seen(picture: Picture, cell: Cell | None, champion: Champion) -> Seen:
+def _seen(picture: Picture, cell: Cell | None, champion: Version) -> Seen:
     if picture.sha256 in champion.decision["training_images"]:
         return SAME_FILE
     return SAME_PICTURE if cell and champion.training and champion.training.shows(cell) else UNSEEN
 
 
-def concluded(prepared: Prepared, p_all: float, champion: Champion, prevalence: float | None = None) -> Score:
+def concluded(prepared: Prepared, p_all: float, champion: Version, prevalence: float | None = None) -> Score:
     """The answer for a prepared picture of which the model said `p_all`."""
     called = not prepared.flags
     band = champion.refer_band
@@ -115,7 +115,7 @@ def concluded(prepared: Prepared, p_all: float, champion: Champion, prevalence: 
     )
 
 
-def _at_prevalence(p_all: float, champion: Champion, wanted: float) -> float:
+def _at_prevalence(p_all: float, champion: Version, wanted: float) -> float:
     if champion.training is None:
         raise ValueError("a version without training_cells.json has no prevalence to reweigh from")
     return reweighed(p_all, champion.decision["pooled"]["calibration"], champion.training.prevalence, wanted)

@@ -38,22 +38,22 @@ def images_below(paths: Iterable[Path]) -> Iterator[list[ImageFile]]:
     with ExitStack() as unpacked:
         for path in paths:
             if path.is_dir():
-                found |= {file: _shown(file) for file in _images_in(path) if file not in found}
+                found |= {file: shown(file) for file in images_in(path) if file not in found}
             elif not path.exists():
                 raise DataError(f"{path} is not there")
             elif _is_archive(path):
                 scratch = unpacked.enter_context(TemporaryDirectory(prefix="leukoscope-"))
                 folder = Path(scratch) / "unpacked"
                 unpack(path, folder, str(path))
-                found |= {file: _shown(path / file.relative_to(folder)) for file in _images_in(folder)}
+                found |= {file: shown(path / file.relative_to(folder)) for file in images_in(folder)}
             elif path not in found:
-                found[path] = _shown(path)
+                found[path] = shown(path)
         if not found:
             raise DataError(f"no image ({', '.join(sorted(IMAGE_SUFFIXES))}) below {', '.join(map(str, paths))}")
         yield [ImageFile(path, name) for path, name in found.items()]
 
 
-def _shown(path: Path) -> str:
+def shown(path: Path) -> str:
     """The path as text that any file and terminal takes.
 
     Bytes that are no UTF-8, and what a terminal would act upon, become escapes such as \\xe9 and \\x1b.
@@ -61,12 +61,16 @@ def _shown(path: Path) -> str:
     return one_line(os.fsencode(path).decode("utf-8", "backslashreplace"))
 
 
-def _images_in(folder: Path) -> list[Path]:
+def images_in(folder: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> list[Path]:
+    """The files below a folder whose names end in one of `suffixes`, sorted, without hidden ones.
+
+    Raises DataError for a folder that may not be read.
+    """
     found: list[Path] = []
     for place, inside, names in os.walk(folder, onerror=_cannot_be_read):  # links to folders are not followed
         inside[:] = [name for name in inside if not is_hidden(name)]
         files = (Path(place, name) for name in names if not is_hidden(name))
-        found += [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()]
+        found += [file for file in files if file.suffix.lower() in suffixes and file.is_file()]
     return sorted(found)
 
 

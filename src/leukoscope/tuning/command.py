@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from leukoscope.config import Params
-from leukoscope.errors import ConfigError
 from leukoscope.tuning.bench import Bench
 from leukoscope.tuning.figures import draw_study
 from leukoscope.tuning.gain import gain_of
@@ -17,25 +16,20 @@ from leukoscope.tuning.trials import Tally
 REPORTS = Path("reports", "tuning")
 
 
-def chosen_rows(params: Params, row: str | None, *, every: bool) -> Sequence[str]:
-    """The rows to tune. Raises ConfigError unless either one is named or all are asked for."""
-    if every == (row is not None):
-        raise ConfigError("name one row of models in params.yaml, or ask for --all of them")
-    return list(params.models) if row is None else [row]
-
-
 def tune(
     params: Params,
     row: str,
     total: int,
-    workers: int,
+    workers: int | None,
     say: Callable[[str], None],
     *,
     another: bool = False,
     apply: bool = False,
     nested: bool = False,
 ) -> None:
-    """Run the study of one row, draw it, and say what it found; the last line counts its trials.
+    """Run the study of one row on so many `workers`, or as many as there is room for, draw it, and say what it found.
+
+    The last line counts its trials.
 
     With `nested` there is a study inside every fold of the protocol; with `apply` the winner goes into params.yaml.
     """

@@ -7,10 +7,12 @@ import signal
 import subprocess
 import time
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
+from leukoscope.config import Compute
 from leukoscope.errors import StudyError
 from leukoscope.progress import BEHIND_ANOTHER, live_text, rate_in_words, time_in_words
 from leukoscope.tuning.bench import Bench
@@ -28,13 +30,30 @@ POLL_SECONDS = 0.5
 MIRROR_SECONDS = 60
 
 
-def run_study(bench: Bench, total: int, workers: int, *, another: bool = False) -> optuna.Study:
+class Workers(Protocol):
+    """Workers of a study that have been started."""
+
+    def busy(self) -> bool:
+        """Whether one of them is still at work."""
+
+    def failures(self) -> int:
+        """How many ended otherwise than they should, once none is at work; what they said has been shown."""
+
+
+TaskOf = Callable[[int], Task]  # by the worker's number
+
+
+def run_study(bench: Bench, total: int, workers: int | None, *, another: bool = False) -> optuna.Study:
     """Begin or go on with the study on `bench` until `total` of its trials are finished, and return it.
 
-    Raises StudyError where the study was begun on something else, or where a worker fails. An interrupt ends the
-    workers, whose trials are queued again, and goes on upwards.
+    There are `workers` of it, or as many as `compute` has room for. Raises StudyError where the study was begun on
+    something else, or where a worker fails. An interrupt ends the workers, whose trials are queued again, and goes on
+    upwards.
     """
     url = storage_url(bench.params.tune.storage)
+    compute = bench.params.compute
+    if compute.engine == "ray" and "://" not in url:
+        raise StudyError("compute.engine: ray needs a database in tune.storage, which workers elsewhere reach, too")
     study = open_study(bench, open_storage(url), another=another)
     settle_stale_trials(study)
     before = Tally.of(study)
@@ -42,29 +61,54 @@ def run_study(bench: Bench, total: int, workers: int, *, another: bool = False) 
         bench.prepare()
         # One that joins draws other values than those who are at it.
         stream = zlib.crc32(this_process().encode()) if before.running else 0
-        tasks = [
-            Task(bench.name, bench.fold, url, study.study_name, total, stream + worker, os.getpid())
-            for worker in range(min(workers, total - before.finished))
-        ]
+        parent = None if compute.engine == "ray" else os.getpid()
+
+        def task(worker: int) -> Task:
+            return Task(bench.name, bench.fold, url, study.study_name, total, stream + worker, parent)
+
         try:
-            with _processes(tasks) as processes:
-                _watch(study, processes, before, total)
+            with _started(compute, task, workers, total - before.finished) as running:
+                _watch(study, running, before, total)
         finally:
             mirror(study)
     return load_study(url, study.study_name, bench)
 
 
+def _started(compute: Compute, task: TaskOf, wanted: int | None, most: int) -> AbstractContextManager[Workers]:
+    """`wanted` workers, or as many as there is room for, but not more than `most`."""
+    if compute.engine == "ray":
+        from leukoscope.cluster.studies import ray_workers
+
+        return ray_workers(compute, task, wanted, most)
+    return _processes(task, min(wanted or os.cpu_count() or 1, most))
+
+
+@dataclass(frozen=True)
+class _Processes:
+    """Workers on this machine."""
+
+    processes: list[subprocess.Popen[bytes]]
+
+    def busy(self) -> bool:
+        return None in [process.poll() for process in self.processes]  # all: who is not asked stays a zombie
+
+    def failures(self) -> int:
+        return sum(bool(process.returncode) for process in self.processes)
+
+
 @contextmanager
-def _processes(tasks: list[Task]) -> Iterator[list[subprocess.Popen[bytes]]]:
+def _processes(task: TaskOf, count: int) -> Iterator[Workers]:
     """A process for each task, each with its share of the cores; where this one is interrupted, so are they, once.
 
     They have a session of their own, since a terminal would interrupt them as well.
     """
-    share = str(max(1, (os.cpu_count() or 1) // len(tasks)))
+    share = str(max(1, (os.cpu_count() or 1) // count))
     environment = {**dict.fromkeys(THREAD_SETTINGS, share), **os.environ, BEHIND_ANOTHER: "1"}
-    processes = [subprocess.Popen(command(task), env=environment, start_new_session=True) for task in tasks]
+    processes = [
+        subprocess.Popen(command(task(worker)), env=environment, start_new_session=True) for worker in range(count)
+    ]
     try:
-        yield processes
+        yield _Processes(processes)
     finally:
         for process in processes:
             if process.poll() is None:
@@ -73,21 +117,20 @@ def _processes(tasks: list[Task]) -> Iterator[list[subprocess.Popen[bytes]]]:
             process.wait()
 
 
-def _watch(study: optuna.Study, processes: list[subprocess.Popen[bytes]], before: Tally, total: int) -> None:
+def _watch(study: optuna.Study, workers: Workers, before: Tally, total: int) -> None:
     """Show how far the study is until its workers have ended. Raises StudyError where one of them failed."""
     started = time.monotonic()
     with live_text() as show:
         mirrored = started
-        while None in [process.poll() for process in processes]:  # all of them: who is not asked stays a zombie
+        while workers.busy():
             show(_progress(study, before, total, time.monotonic() - started))
             time.sleep(POLL_SECONDS)
             if time.monotonic() - mirrored > MIRROR_SECONDS:
                 with suppress(*storage_errors()):
                     mirror(study)
                 mirrored = time.monotonic()
-    failed = [process.returncode for process in processes if process.returncode]
-    if failed:
-        raise StudyError(f"{len(failed)} of {len(processes)} workers failed; what they said stands above")
+    if failed := workers.failures():
+        raise StudyError(f"{failed} workers failed; what they said stands above")
 
 
 def _progress(study: optuna.Study, before: Tally, total: int, seconds: float) -> str:

@@ -36,7 +36,10 @@ class Abandoned(Exception):
 
 @dataclass(frozen=True)
 class Task:
-    """What a worker is told: the study and its number of trials, its own part of the seed, and who started it."""
+    """What a worker is told: the study and its number of trials, its own part of the seed, and who started it.
+
+    `parent` is the process whose end is the worker's, None where another program sees to that.
+    """
 
     row: str
     fold: int
@@ -44,11 +47,11 @@ class Task:
     study: str
     total: int
     stream: int
-    parent: int
+    parent: int | None
 
     def refuse_to_be_left_alone(self) -> None:
         """Raise Abandoned where the command that started this process is gone."""
-        if os.getppid() != self.parent:
+        if self.parent is not None and os.getppid() != self.parent:
             raise Abandoned
 
 

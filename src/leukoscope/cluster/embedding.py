@@ -1,0 +1,66 @@
+"""A pass over pictures that its memory lacks, on Ray Data: tasks read packed pictures, actors hold the pass's model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from leukoscope.cluster.connection import connected
+from leukoscope.cluster.streaming import streamed
+from leukoscope.config import Compute
+from leukoscope.models.embedding import Missing, RunPass, run_here
+from leukoscope.models.engine import PooledFeatures
+from leukoscope.models.feature_store import write_shard
+from leukoscope.progress import progress
+
+SHARD = 128  # vectors between two writes, and pictures in a task's memory: 35 MB of 300 x 300 pixels
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """Pictures uint8 [keys, size, size, 3] and the keys of their vectors."""
+
+    keys: list[bytes]
+    pictures: np.ndarray
+
+
+def run_of(compute: Compute) -> RunPass:
+    """What runs passes on the engine of `compute`."""
+    return partial(run_on_ray, compute=compute) if compute.engine == "ray" else run_here
+
+
+def run_on_ray(missing: Missing, compute: Compute) -> None:
+    """Run the pass on Ray: an actor writes each shard's vectors into the memory, so what is done is never lost.
+
+    `missing.packed` must be an array in a file, which tasks map by its path.
+    """
+    file = Path(cast(np.memmap, missing.packed).filename or "")
+    count = len(missing.keys)
+    # Without the array, which would be read and sent as a whole.
+    shards = [replace(missing.part(start, SHARD), packed=np.empty(0)) for start in range(0, count, SHARD)]
+    make = partial(_Pass, missing.converted, missing.size, missing.vectors, compute.cpus)
+    with connected(compute), progress("embedding", count, "pictures") as advance:
+        for done in streamed(shards, partial(_read, file), make, compute):
+            advance(done)
+
+
+def _read(file: Path, shard: Missing) -> _Shown:
+    whole = replace(shard, packed=np.load(file, mmap_mode="r"))
+    return _Shown(shard.keys, np.stack([whole.picture(position) for position in range(len(shard.keys))]))
+
+
+class _Pass:
+    """A pass's model on `cpus` cores, and the memory that its vectors go to."""
+
+    def __init__(self, converted: Path, size: int, vectors: Path, cpus: int) -> None:
+        self._engine = PooledFeatures(converted, size, cpus)
+        self._folder = vectors
+
+    def __call__(self, shown: _Shown) -> int:
+        pictures = [partial(shown.pictures.__getitem__, at) for at in range(len(shown.keys))]
+        write_shard(self._folder, shown.keys, self._engine.run(pictures, lambda finished: None))
+        return len(shown.keys)
