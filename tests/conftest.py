@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, settings
 
+from benchmarks import postgres
 from tests.serving import browser
-from tests.tuning import server
 
 
 def image_table(subjects: dict[str, int], per_subject: int = 6, set_: str = "train") -> pd.DataFrame:
@@ -94,7 +94,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     a disk of their own, where one can be mounted.
     """
     absent = [mark for mark, variable in REAL_INPUT.items() if not os.environ.get(variable)]
-    absent += [] if server.binaries() else ["postgres"]
+    absent += [] if postgres.binaries() else ["postgres"]
     absent += [] if importlib.util.find_spec("ray") or os.environ.get("CI") else ["ray"]
     absent += [] if browser.binaries() or os.environ.get("CI") else ["chromium"]
     absent += [] if _may_mount() else ["mounts"]

@@ -20,18 +20,18 @@ import pytest
 import yaml
 from optuna.trial import FrozenTrial
 
+from benchmarks.nodes import Cluster, two_nodes
+from benchmarks.postgres import Server, postgres
 from leukoscope.config import Compute, load_params
 from leukoscope.models.scoring import SCORING_FILE
 from leukoscope.prediction.champion import Version
 from leukoscope.prediction.places import stored_below
 from leukoscope.prediction.shards import Job, missing, shards_of
 from leukoscope.tuning.bench import Bench
-from tests.cluster.nodes import Cluster, two_nodes
 from tests.pipeline.checkout import ROOT, TINY, Checkout, tiny_checkout
 from tests.prediction.conftest import decision
 from tests.stores import answering, free_port
 from tests.tuning.commands import ROW, assert_nothing_was_lost, busy, finished, process_of, trials, until
-from tests.tuning.server import Server, postgres
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.postgres]
 

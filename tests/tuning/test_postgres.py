@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from optuna.trial import FrozenTrial
 
+from benchmarks.postgres import Server, postgres
 from tests.pipeline.checkout import Checkout
 from tests.tuning.commands import (
     ROW,
@@ -19,7 +20,6 @@ from tests.tuning.commands import (
     trials,
     until,
 )
-from tests.tuning.server import Server, postgres
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 

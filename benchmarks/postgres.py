@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the test's own: Debian's binaries, a cluster in a folder that goes with the test."""
+"""A PostgreSQL server for a test or a benchmark alone: Debian's binaries, a cluster in a folder that goes with it."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def postgres(address: str = "127.0.0.1") -> Iterator[Server]:
     with tempfile.TemporaryDirectory(prefix="postgres-") as folder:
         if os.geteuid() == 0:
             shutil.chown(folder, USER, GROUP)
-        server = Server(Path(folder), _free_port(), address)
+        server = Server(Path(folder), free_port(), address)
         server.initialise()
         server.control("start")
         try:
@@ -75,7 +75,8 @@ def postgres(address: str = "127.0.0.1") -> Iterator[Server]:
             server.control("stop", "-m", "immediate")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nothing listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

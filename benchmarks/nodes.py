@@ -1,7 +1,8 @@
 """A Ray cluster of two nodes of one core each on this machine, one of which can be lost as a machine is.
 
-Where namespaces can be made the second node has a network of its own, and its loss is the end of every process in it;
-elsewhere both are on the loopback device, and its loss is the end of its raylet and all that came from it.
+Tests lose the second node, and `benchmarks.scale` adds it. Where namespaces can be made it has a network of its own,
+and its loss is the end of every process in it; elsewhere both are on the loopback device, and its loss is the end of
+its raylet and all that came from it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -22,7 +23,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.stores import free_port
+from benchmarks.postgres import free_port
 
 RAY = Path(sys.executable).with_name("ray")
 SETTINGS = {
@@ -83,11 +84,15 @@ class Network:
 
 @dataclass
 class Cluster:
-    """The head at `address`, and perhaps a second node; `environment` is also for the commands that connect to it."""
+    """The head at `address`, and perhaps a second node; `environment` is also for the commands that connect to it.
+
+    `cores`, the head's first, are what each node's processes keep to; where there are none, they run anywhere.
+    """
 
     network: Network
     folder: Path
     environment: dict[str, str]
+    cores: Sequence[int] = ()
     port: int = field(default_factory=free_port)
     nodes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     started: int = 0
@@ -110,8 +115,13 @@ class Cluster:
         words = (f"--address={self.address}", f"--node-ip-address={self.network.addresses[1]}")
         self._start(*words, inside=self.network.inside)
 
+    def pinned(self, node: int) -> list[str]:
+        """What a command begins with that is to share a node's core."""
+        return ["taskset", "-c", str(self.cores[node])] if self.cores else []
+
     def _start(self, *words: str, inside: tuple[str, ...] = ()) -> None:
         command = [
+            *self.pinned(len(self.nodes)),
             *inside,
             *(str(RAY), "start", "--block", "--num-cpus=1", f"--object-store-memory={STORE_BYTES}"),
             f"--dashboard-agent-listen-port={free_port()}",
@@ -134,6 +144,10 @@ class Cluster:
             assert node.poll() is None, said.read_text()
             assert time.monotonic() < end, said.read_text()
             time.sleep(0.5)
+
+    def processes(self) -> list[int]:
+        """The numbers of all processes of all nodes."""
+        return [pid for node in self.nodes for pid in self._processes_of(node)]
 
     def _processes_of(self, node: subprocess.Popen[bytes]) -> list[int]:
         if self.network.name and node is not self.nodes[0]:
@@ -159,16 +173,23 @@ class Cluster:
 
 
 @contextmanager
-def two_nodes(**environment: str) -> Iterator[Cluster]:
-    """A cluster whose nodes have been started, with these variables in their environment."""
+def two_nodes() -> Iterator[Cluster]:
+    """A cluster whose nodes have been started."""
+    with one_node() as cluster:
+        cluster.join()
+        yield cluster
+
+
+@contextmanager
+def one_node(cores: Sequence[int] = ()) -> Iterator[Cluster]:
+    """A cluster whose head has been started."""
     folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # short: Ray's sockets lie in it
     with Network.made() as network:
         (folder / "token").write_text(secrets.token_hex(32))
-        settings = {**SETTINGS, "RAY_AUTH_TOKEN_PATH": str(folder / "token"), **environment}
-        cluster = Cluster(network, folder, settings)
+        settings = {**SETTINGS, "RAY_AUTH_TOKEN_PATH": str(folder / "token")}
+        cluster = Cluster(network, folder, settings, cores)
         try:
             cluster.start_head()
-            cluster.join()
             yield cluster
         finally:
             for node in reversed(cluster.nodes):
