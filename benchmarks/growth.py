@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -129,18 +130,20 @@ def _command(stage: str, *words: str) -> list[str]:
     return [sys.executable, str(STAGES / f"{stage}.py"), *words]
 
 
-def watched(command: list[str], folder: Path) -> tuple[float, float, float]:
+def watched(
+    command: list[str], folder: Path, environment: Mapping[str, str] | None = None
+) -> tuple[float, float, float]:
     """Run a command in `folder`: its processor and wall seconds, and its peak of anonymous memory in MB.
 
     Raises CalledProcessError where it fails. The memory is looked at all the time, since the kernel keeps a peak of all
     memory alone, mapped files included.
     """
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_"))}
+    environment = {**apart(), **(environment or {})}
     started, peak, status = time.perf_counter(), 0.0, None
     process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
     while status is None:
         time.sleep(SAMPLED)
-        peak = max(peak, _anonymous_memory(process.pid))
+        peak = max(peak, anonymous_memory(process.pid))
         ended, code, usage = os.wait4(process.pid, os.WNOHANG)
         status = os.waitstatus_to_exitcode(code) if ended else None
     process.returncode = status
@@ -149,7 +152,12 @@ def watched(command: list[str], folder: Path) -> tuple[float, float, float]:
     return usage.ru_utime + usage.ru_stime, time.perf_counter() - started, peak
 
 
-def _anonymous_memory(process: int) -> float:
+def apart() -> dict[str, str]:
+    """This process's environment without what belongs to a run of DVC's or MLflow's around it."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_"))}
+
+
+def anonymous_memory(process: int) -> float:
     """In MB; 0 of a process that has ended."""
     _, _, rest = Path(f"/proc/{process}/status").read_text().partition("RssAnon:")
     return int(rest.split()[0]) / 1024 if rest else 0.0

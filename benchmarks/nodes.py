@@ -32,7 +32,7 @@ SETTINGS = {
     "RAY_AUTH_MODE": "token",
     "RAY_worker_register_timeout_seconds": "600",  # a minute otherwise, in which a busy machine starts no Python
 }
-STORE_BYTES = 200 << 20
+STORE_BYTES = 200 << 20  # of a node's object store, which a test hardly fills
 PATIENCE_SECONDS = 240  # a busy machine starts a node in a minute
 
 
@@ -87,12 +87,14 @@ class Cluster:
     """The head at `address`, and perhaps a second node; `environment` is also for the commands that connect to it.
 
     `cores`, the head's first, are what each node's processes keep to; where there are none, they run anywhere.
+    `store_bytes` is the size of each node's object store.
     """
 
     network: Network
     folder: Path
     environment: dict[str, str]
     cores: Sequence[int] = ()
+    store_bytes: int = STORE_BYTES
     port: int = field(default_factory=free_port)
     nodes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     started: int = 0
@@ -123,7 +125,7 @@ class Cluster:
         command = [
             *self.pinned(len(self.nodes)),
             *inside,
-            *(str(RAY), "start", "--block", "--num-cpus=1", f"--object-store-memory={STORE_BYTES}"),
+            *(str(RAY), "start", "--block", "--num-cpus=1", f"--object-store-memory={self.store_bytes}"),
             f"--dashboard-agent-listen-port={free_port()}",
             *words,
         ]
@@ -145,9 +147,9 @@ class Cluster:
             assert time.monotonic() < end, said.read_text()
             time.sleep(0.5)
 
-    def processes(self) -> list[int]:
-        """The numbers of all processes of all nodes."""
-        return [pid for node in self.nodes for pid in self._processes_of(node)]
+    def processes(self) -> list[list[int]]:
+        """The numbers of each node's processes, the head's first."""
+        return [self._processes_of(node) for node in self.nodes]
 
     def _processes_of(self, node: subprocess.Popen[bytes]) -> list[int]:
         if self.network.name and node is not self.nodes[0]:
@@ -181,13 +183,13 @@ def two_nodes() -> Iterator[Cluster]:
 
 
 @contextmanager
-def one_node(cores: Sequence[int] = ()) -> Iterator[Cluster]:
+def one_node(cores: Sequence[int] = (), store_bytes: int = STORE_BYTES) -> Iterator[Cluster]:
     """A cluster whose head has been started."""
     folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # short: Ray's sockets lie in it
     with Network.made() as network:
         (folder / "token").write_text(secrets.token_hex(32))
         settings = {**SETTINGS, "RAY_AUTH_TOKEN_PATH": str(folder / "token")}
-        cluster = Cluster(network, folder, settings, cores)
+        cluster = Cluster(network, folder, settings, cores, store_bytes)
         try:
             cluster.start_head()
             yield cluster
