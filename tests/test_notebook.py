@@ -26,7 +26,7 @@ from leukoscope.notebook import Model
 from leukoscope.prediction.champion import Champion
 from leukoscope.prediction.command import Wanted, predict
 from leukoscope.prediction.output import COLUMNS
-from tests.prediction.conftest import cells, champion, folder, scorer  # noqa: F401
+from tests.prediction.conftest import cells, champion, folder, model_file, scorer  # noqa: F401
 from tests.trained_rows import EVALUATE, images, predictions
 
 

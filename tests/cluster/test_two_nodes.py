@@ -208,11 +208,11 @@ def test_tune_loses_a_node_and_no_trial(
 
 
 def test_predict_writes_the_files_that_one_machine_writes(
-    cluster: Cluster, undisturbed: Checkout, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, undisturbed: Checkout, model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in cluster.environment.items():
         monkeypatch.setenv(name, value)
-    shutil.copytree(model.parent, (tmp_path / "version" / SCORING_FILE).parent)
+    shutil.copytree(model_file.parent, (tmp_path / "version" / SCORING_FILE).parent)
     monkeypatch.setattr("leukoscope.prediction.shards.PICTURES", 16)
     monkeypatch.chdir(undisturbed.folder)
     from leukoscope.cluster.prediction import run_of

@@ -16,6 +16,7 @@ def head_with_known_values(**settings: float) -> keras.Model:
     head = build_head(ModelSettings(**ROW, **settings), 12)
     rng = np.random.default_rng(3)
     head.get_layer("hidden").set_weights([rng.normal(size=(12, 256)), rng.normal(size=256)])
+    head.layers[-1].set_weights([rng.normal(scale=0.01, size=(256, 2)), np.zeros(2)])  # no sigmoid near 0 or 1
     return head
 
 

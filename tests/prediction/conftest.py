@@ -25,7 +25,7 @@ def expected_p(picture: np.ndarray) -> float:
 
 
 @pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model as OpenVINO's IR."""
     import openvino as ov
     from openvino import opset13 as ops
@@ -39,8 +39,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def scorer(model: Path) -> Scorer:
-    return Scorer(model, FRAME, 1)
+def scorer(model_file: Path) -> Scorer:
+    return Scorer(model_file, FRAME, 1)
 
 
 @pytest.fixture(scope="session")

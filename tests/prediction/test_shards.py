@@ -34,9 +34,9 @@ def version(champion: Champion) -> Version:
 
 
 @pytest.fixture
-def files(tmp_path: Path, model: Path) -> Path:
+def files(tmp_path: Path, model_file: Path) -> Path:
     """The folder of the version's files."""
-    shutil.copytree(model.parent, (tmp_path / "version" / SCORING_FILE).parent)
+    shutil.copytree(model_file.parent, (tmp_path / "version" / SCORING_FILE).parent)
     return tmp_path / "version"
 
 

@@ -140,14 +140,15 @@ def test_who_hangs_up_before_the_answer_leaves_the_server_answering(server: Runn
 
 
 def test_a_client_that_never_takes_its_answers_is_cut_off(server: Running) -> None:
-    """Its socket takes some kilobytes, and it asks for more without reading any."""
+    """Its socket takes some kilobytes, and it asks for more without reading any: a gigabyte, which no kernel keeps."""
+    request = b"GET /page/page.css HTTP/1.1\r\nHost: x\r\nX-Padding: %b\r\n\r\n" % (b"x" * 1000)
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect(("127.0.0.1", server.port))
         client.settimeout(300)
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
             for _ in range(1_000_000):
-                client.sendall(b"GET /page/page.css HTTP/1.1\r\nHost: x\r\n\r\n")
+                client.sendall(request)
     assert answers(server)
 
 

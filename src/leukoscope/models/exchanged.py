@@ -61,22 +61,21 @@ def exchanged_predictions(trained: Path, inputs: RowInputs, seed: int) -> list[E
     divided = shares(parts_of_columns(inputs.features, inputs.features["maps"]))
     if not divided:
         return []
-    divided = [Share("", "", np.zeros_like(divided[0].columns)), *divided]  # nothing exchanged comes first
     folds = fold_numbers(trained)
     tested = inputs.split[inputs.split["fold"].isin(folds) & (inputs.split["side"] == "test")]
     with progress("importance", len(tested), "images") as work:
         said = [_of_fold(trained, inputs, divided, fold, seed, work) for fold in folds]
-    as_is, *of_shares = (np.concatenate([of[at] for of in said], axis=1) for at in range(len(divided)))
+    as_is, of_shares = (np.concatenate(of_folds, axis=-1) for of_folds in zip(*said, strict=True))
     return [
-        Exchanged(share.dimension, share.name, int(share.columns.sum()), p_all, as_is[0])
-        for share, p_all in zip(divided[1:], of_shares, strict=True)
+        Exchanged(share.dimension, share.name, int(share.columns.sum()), p_all, as_is)
+        for share, p_all in zip(divided, of_shares, strict=True)
     ]
 
 
 def _of_fold(
     trained: Path, inputs: RowInputs, divided: Sequence[Share], fold: int, seed: int, work: Work
-) -> np.ndarray:
-    """p(ALL) [shares, repeats, tested] of one fold, its test images by image_id."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """p(ALL) [tested] of a fold's test images by image_id, and with shares exchanged [shares, repeats, tested]."""
     data, sides = inputs.data, inputs.split[inputs.split["fold"] == fold]
     tested, val = (data.positions(sides, side) for side in ("test", "val"))
     tested = tested[np.argsort(data.image_ids[tested])]
@@ -84,12 +83,13 @@ def _of_fold(
     random = np.random.Generator(np.random.PCG64([seed, fold]))
     others = np.stack([other_subjects(data, tested, val, share_all, random) for _ in range(REPEATS)])
     sigmoids = fold_sigmoids(trained, fold, knows_val=False)
-    p_all = np.empty((len(divided), REPEATS, len(tested)))
+    as_is, p_all = np.empty(len(tested)), np.empty((len(divided), REPEATS, len(tested)))
     for start in range(0, len(tested), CELLS_AT_ONCE):
         at = slice(start, start + CELLS_AT_ONCE)
+        as_is[at] = predict(sigmoids, inputs.row, data, tested[at])
         p_all[:, :, at] = list(_of_cells(sigmoids, inputs, divided, tested[at], others[:, at]))
         work(len(tested[at]))
-    return p_all
+    return as_is, p_all
 
 
 def _of_cells(

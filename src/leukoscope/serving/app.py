@@ -18,10 +18,10 @@ from leukoscope.serving import answers
 from leukoscope.serving.errors import BusyError, RequestError
 from leukoscope.serving.heat_maps import Asked, HeatMaps
 from leukoscope.serving.limits import MEGABYTE, Limits
-from leukoscope.serving.live import Live
+from leukoscope.serving.live import Live, Loaded
 from leukoscope.serving.outermost import Outermost
 from leukoscope.serving.scoring import Scoring
-from leukoscope.serving.uploads import FIELD, UploadMemory, received
+from leukoscope.serving.uploads import FIELD, Upload, UploadMemory, received
 
 PAGE = Path(__file__).with_name("page")
 FOLLOW_SECONDS = 10.0
@@ -45,87 +45,105 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
         503: "busy: the same request may succeed in a moment",
     }.items()
 }
+PNG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}}}
 Answer = TypeVar("Answer")
 
 
 def application(live: Live, limits: Limits, follow_seconds: float = FOLLOW_SECONDS) -> FastAPI:
     """The application on a loaded model. Give it to uvicorn with the settings of `serving.server`."""
-    scoring, heat_maps = Scoring(limits), HeatMaps(limits.heat_map_seconds)
-    memory = UploadMemory(int(limits.memory_mb * MEGABYTE))
+    service = Service(live, limits)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with live.followed(follow_seconds):
             yield
-        await asyncio.to_thread(heat_maps.close)
-        scoring.close()
+        await service.close()
 
     # FastAPI's pages of documentation load their scripts from another server; the description itself is here
     app = FastAPI(title="Leukoscope", description=ABOUT, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.add_middleware(Outermost)
     _answer_with_sentences(app)
+    app.mount("/page", StaticFiles(directory=PAGE), name="page")
+    app.get("/", include_in_schema=False)(service.page)
+    app.get("/health")(service.health)
+    app.get("/model")(service.model)
+    app.post("/predict", responses=REFUSALS, openapi_extra=TAKES_PICTURES)(service.predict)
+    app.post("/explain", responses=REFUSALS | PNG, openapi_extra=TAKES_PICTURES)(service.explain)
+    return app
 
-    @app.get("/", include_in_schema=False)
-    async def page() -> FileResponse:
+
+class Service:
+    """What each address answers, on the version that is loaded at that moment."""
+
+    def __init__(self, live: Live, limits: Limits) -> None:
+        self._live, self._limits = live, limits
+        self._scoring, self._heat_maps = Scoring(limits), HeatMaps(limits.heat_map_seconds)
+        self._memory = UploadMemory(int(limits.memory_mb * MEGABYTE))
+
+    async def close(self) -> None:
+        """End what computes."""
+        await asyncio.to_thread(self._heat_maps.close)
+        self._scoring.close()
+
+    async def page(self) -> FileResponse:
+        """The page to drop cells on."""
         # TensorFlow starts while somebody looks for their cells
-        heat_maps.warm(Asked(live.data_name, live.current.champion.version))
+        self._heat_maps.warm(Asked(self._live.data_name, self._live.current.champion.version))
         return FileResponse(PAGE / "index.html")
 
-    app.mount("/page", StaticFiles(directory=PAGE), name="page")
-
-    @app.get("/health")
-    async def health() -> answers.Health:
+    async def health(self) -> answers.Health:
         """Whether the server answers, and with which version."""
-        return answers.Health(version=live.current.champion.version)
+        return answers.Health(version=self._live.current.champion.version)
 
-    @app.get("/model")
-    async def model() -> answers.ModelAnswer:
+    async def model(self) -> answers.ModelAnswer:
         """The version that answers, how it calls cells, and what a request may hold."""
+        live = self._live
         return answers.model_answer(
             live.current.champion,
             live.data_name,
-            limits,
+            self._limits,
             follows_champion=not live.pinned,
             problem=live.problem,
         )
 
-    @app.post("/predict", responses=REFUSALS, openapi_extra=TAKES_PICTURES)
-    async def predict(request: Request) -> answers.Prediction:
+    async def predict(self, request: Request) -> answers.Prediction:
         """p(ALL), call and flags of each picture, and a summary of each subject that their names carry.
 
         Files that are no readable picture are listed beside the others; where there is nothing else it is an error.
         """
-        loaded = live.current
-        async with received(request, limits, memory, loaded.framed_bytes) as uploads:
-            request.state.pictures = len(uploads)
-            work = scoring.scores(uploads, loaded)
-            late = f"no scores after {limits.answer_seconds:g} s: send fewer pictures at once"
-            scores, unreadable = await while_connected(request, work, limits.answer_seconds, late)
+        loaded, seconds = self._live.current, self._limits.answer_seconds
+        async with self._received(request, loaded) as uploads:
+            late = f"no scores after {seconds:g} s: send fewer pictures at once"
+            work = self._scoring.scores(uploads, loaded)
+            scores, unreadable = await while_connected(request, work, seconds, late)
         if not scores:
             raise RequestError(422, _nothing_read(unreadable))
-        return answers.prediction(loaded.champion, live.data_name, scores, unreadable)
+        return answers.prediction(loaded.champion, self._live.data_name, scores, unreadable)
 
-    @app.post("/explain", responses=REFUSALS | {200: {"content": {"image/png": {}}}}, openapi_extra=TAKES_PICTURES)
-    async def explain(request: Request) -> Response:
+    async def explain(self, request: Request) -> Response:
         """One picture's Grad-CAM as PNG: the centre that the model sees in grey, orange for ALL, blue for hem.
 
         The first one waits for TensorFlow, which starts in a process of its own.
         """
-        loaded = live.current
-        async with received(request, limits, memory, loaded.framed_bytes) as uploads:
-            request.state.pictures = len(uploads)
+        loaded = self._live.current
+        async with self._received(request, loaded) as uploads:
             if len(uploads) > 1:
                 raise RequestError(422, "one picture at a time is explained: send a request for each")
             try:
-                prepared = await scoring.prepared(uploads[0], loaded)
+                prepared = await self._scoring.prepared(uploads[0], loaded)
             except ValueError as reason:
                 raise RequestError(422, f"{uploads[0].name}: {reason}") from None
-        asked = Asked(live.data_name, loaded.champion.version, prepared.framed)
-        seconds, late = 2 * limits.heat_map_seconds, "the heat maps before it took too long: ask again"
-        png = await while_connected(request, heat_maps.overlay(asked), seconds, late)
+        asked = Asked(self._live.data_name, loaded.champion.version, prepared.framed)
+        seconds, late = 2 * self._limits.heat_map_seconds, "the heat maps before it took too long: ask again"
+        png = await while_connected(request, self._heat_maps.overlay(asked), seconds, late)
         return Response(png, media_type="image/png", headers={"x-model-version": loaded.champion.version})
 
-    return app
+    @contextlib.asynccontextmanager
+    async def _received(self, request: Request, loaded: Loaded) -> AsyncIterator[list[Upload]]:
+        """The request's pictures, whose number is logged with it."""
+        async with received(request, self._limits, self._memory, loaded.framed_bytes) as uploads:
+            request.state.pictures = len(uploads)
+            yield uploads
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, Answer], seconds: float, late: str) -> Answer:
