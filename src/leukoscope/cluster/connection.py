@@ -74,3 +74,10 @@ def places(compute: Compute) -> int:
     has = ray.cluster_resources()
     asked = {"CPU": compute.cpus, **({"GPU": compute.gpus} if compute.gpus else {})}
     return max(1, min(int(has.get(name, 0) // share) for name, share in asked.items()))
+
+
+def readers(compute: Compute, scoring: int) -> int:
+    """How many actors read for `scoring` ones: one for each, and more where those, on GPUs, leave cores over."""
+    import ray
+
+    return max(scoring, int(ray.cluster_resources().get("CPU", 0) - scoring * compute.cpus))

@@ -1,4 +1,4 @@
-"""A pass over pictures that its memory lacks, on Ray Data: tasks read packed pictures, actors hold the pass's model."""
+"""A pass over pictures that its memory lacks, on Ray Data: actors read packed pictures, others hold its model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from leukoscope.models.engine import PooledFeatures
 from leukoscope.models.feature_store import write_shard
 from leukoscope.progress import progress
 
-SHARD = 128  # vectors between two writes, and pictures in a task's memory: 35 MB of 300 x 300 pixels
+SHARD = 128  # vectors between two writes, and pictures in an actor's memory: 35 MB of 300 x 300 pixels
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def run_of(compute: Compute) -> RunPass:
 def run_on_ray(missing: Missing, compute: Compute) -> None:
     """Run the pass on Ray: an actor writes each shard's vectors into the memory, so what is done is never lost.
 
-    `missing.packed` must be an array in a file, which tasks map by its path.
+    `missing.packed` must be an array in a file, which actors map by its path.
     """
     file = Path(cast(np.memmap, missing.packed).filename or "")
     count = len(missing.keys)

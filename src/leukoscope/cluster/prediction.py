@@ -1,4 +1,4 @@
-"""Shards of a prediction on Ray Data: tasks fetch, decode and frame pictures, actors hold the model and write files."""
+"""Shards of a prediction on Ray Data: actors fetch, decode and frame pictures, others score and write."""
 
 from __future__ import annotations
 

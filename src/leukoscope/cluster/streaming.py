@@ -1,4 +1,4 @@
-"""Shards of pictures through Ray Data: read and cropped by tasks, scored by a pool of actors that hold the model.
+"""Shards of pictures through Ray Data: a pool of actors reads and crops them, another one holds the model and scores.
 
 Memory is bounded by Ray Data, which starts reading a shard only where there is room for its pictures. What a lost
 machine had in hand is read and scored again elsewhere, so a shard's outcome must not depend on how often it is made.
@@ -11,7 +11,7 @@ import pickle
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, TypeVar, cast
 
-from leukoscope.cluster.connection import places
+from leukoscope.cluster.connection import places, readers
 from leukoscope.config import Compute
 
 Shard = TypeVar("Shard")
@@ -19,9 +19,14 @@ Pictures = TypeVar("Pictures")
 Done = TypeVar("Done")
 
 
-def _reading(row: dict[str, bytes], read: Callable[[Shard], Pictures]) -> dict[str, bytes]:
-    """A task: a shard's pictures. Rows hold one pickled value, so no shard is divided."""
-    return {"pictures": pickle.dumps(read(pickle.loads(row["shard"])))}
+class _Reading(Generic[Shard, Pictures]):
+    """An actor that gives a shard's pictures. Rows hold one pickled value, so no shard is divided."""
+
+    def __init__(self, read: Callable[[Shard], Pictures]) -> None:
+        self._read = read
+
+    def __call__(self, row: dict[str, bytes]) -> dict[str, bytes]:
+        return {"pictures": pickle.dumps(self._read(pickle.loads(row["shard"])))}
 
 
 class _Scoring(Generic[Pictures, Done]):
@@ -42,23 +47,27 @@ def streamed(
 ) -> Iterator[Done]:
     """What `make()` returns for the pictures that `read` gives of each shard, as they are finished, in any order.
 
-    `read` is called in tasks and `make` once in each actor; both, and all that they give, are pickled.
+    `read` is called in one pool's actors, and `make` once in each of the other's; both, and all they give, are pickled.
     """
     import ray
 
     ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)  # which the line above, as the first of it, has set
     actors = min(places(compute), len(shards))
+    # Of one size from beginning to end: a pool that may shrink and grow ends actors that wait, and starts them again.
+    reading = ray.data.ActorPoolStrategy(size=min(readers(compute, actors), len(shards)))
+    scoring = ray.data.ActorPoolStrategy(size=actors)
     dataset = (
         ray.data.from_items([{"shard": pickle.dumps(shard)} for shard in shards], override_num_blocks=len(shards))
         # No core of their own: what they take beside the scoring is little, and a machine of one core must read, too.
-        .map(cast(Any, _reading), fn_args=[read], num_cpus=0, compute=ray.data.TaskPoolStrategy(actors))
+        # Actors, since a machine whose cores are all taken ends each task's process within a second of its task.
+        .map(cast(Any, _Reading), fn_constructor_args=[read], num_cpus=0, compute=reading)
         .map(
             cast(Any, _Scoring),
             fn_constructor_args=[make],
             num_cpus=compute.cpus,
             num_gpus=compute.gpus or None,
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=actors, initial_size=actors),
+            compute=scoring,
         )
     )
     for row in dataset.iter_rows():
