@@ -87,7 +87,7 @@ class Cluster:
     """The head at `address`, and perhaps a second node; `environment` is also for the commands that connect to it.
 
     `cores`, the head's first, are what each node's processes keep to; where there are none, they run anywhere.
-    `store_bytes` is the size of each node's object store.
+    `store_bytes` is the size of each node's object store, `gpus` how many GPUs each says it has.
     """
 
     network: Network
@@ -95,6 +95,7 @@ class Cluster:
     environment: dict[str, str]
     cores: Sequence[int] = ()
     store_bytes: int = STORE_BYTES
+    gpus: int = 0
     port: int = field(default_factory=free_port)
     nodes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     started: int = 0
@@ -125,7 +126,8 @@ class Cluster:
         command = [
             *self.pinned(len(self.nodes)),
             *inside,
-            *(str(RAY), "start", "--block", "--num-cpus=1", f"--object-store-memory={self.store_bytes}"),
+            *(str(RAY), "start", "--block", "--num-cpus=1", f"--num-gpus={self.gpus}"),
+            f"--object-store-memory={self.store_bytes}",
             f"--dashboard-agent-listen-port={free_port()}",
             *words,
         ]
@@ -175,21 +177,21 @@ class Cluster:
 
 
 @contextmanager
-def two_nodes() -> Iterator[Cluster]:
+def two_nodes(gpus: int = 0) -> Iterator[Cluster]:
     """A cluster whose nodes have been started."""
-    with one_node() as cluster:
+    with one_node(gpus=gpus) as cluster:
         cluster.join()
         yield cluster
 
 
 @contextmanager
-def one_node(cores: Sequence[int] = (), store_bytes: int = STORE_BYTES) -> Iterator[Cluster]:
+def one_node(cores: Sequence[int] = (), store_bytes: int = STORE_BYTES, gpus: int = 0) -> Iterator[Cluster]:
     """A cluster whose head has been started."""
     folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # short: Ray's sockets lie in it
     with Network.made() as network:
         (folder / "token").write_text(secrets.token_hex(32))
         settings = {**SETTINGS, "RAY_AUTH_TOKEN_PATH": str(folder / "token")}
-        cluster = Cluster(network, folder, settings, cores, store_bytes)
+        cluster = Cluster(network, folder, settings, cores, store_bytes, gpus)
         try:
             cluster.start_head()
             yield cluster

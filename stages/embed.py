@@ -7,7 +7,7 @@ import pandas as pd
 from _stage import main
 
 from leukoscope import workplace
-from leukoscope.cluster.embedding import run_of
+from leukoscope.cluster.embedding import engine_of
 from leukoscope.config import load_params
 from leukoscope.data.pack import open_pack
 from leukoscope.models.embedding import embed, reference_pack
@@ -25,7 +25,7 @@ def run(name: str) -> str:
     draws = pd.read_parquet("data/augment/draws.parquet")
     params = load_params()
     keep_black = params.augment.keep_black
-    embed(row, images, packed, draws, keep_black, workplace.store(), folder, run_of(params.compute))
+    embed(row, images, packed, draws, keep_black, workplace.store(), folder, engine_of(params.compute))
     return str(folder)
 
 

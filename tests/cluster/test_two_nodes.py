@@ -20,7 +20,7 @@ import pytest
 import yaml
 from optuna.trial import FrozenTrial
 
-from benchmarks.nodes import Cluster, two_nodes
+from benchmarks.nodes import Cluster
 from benchmarks.postgres import Server, postgres
 from leukoscope.config import Compute, load_params
 from leukoscope.models.scoring import SCORING_FILE
@@ -38,12 +38,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.postgres]
 ROWS = ["modified_mobilenet", "mobilenetv2"]
 READ_BY_EMBED = ("split", "pack", "augment")
 TRIALS = 8
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    with two_nodes() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

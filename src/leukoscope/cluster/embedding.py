@@ -9,14 +9,17 @@ from typing import cast
 
 import numpy as np
 
+from leukoscope.atomic import new_folder
 from leukoscope.cluster.connection import connected
 from leukoscope.cluster.streaming import streamed
 from leukoscope.config import Compute
-from leukoscope.models.embedding import Missing, RunPass, run_here
-from leukoscope.models.engine import PooledFeatures
+from leukoscope.models import load_saved
+from leukoscope.models.embedding import HERE, Engine, Missing
+from leukoscope.models.engine import KerasFeatures, PooledFeatures
 from leukoscope.models.feature_store import write_shard
 from leukoscope.progress import progress
 
+SAVED = Path("keras", "model.keras")  # of a pass, beside its vectors
 SHARD = 128  # vectors between two writes, and pictures in an actor's memory: 35 MB of 300 x 300 pixels
 
 
@@ -28,9 +31,11 @@ class _Shown:
     pictures: np.ndarray
 
 
-def run_of(compute: Compute) -> RunPass:
-    """What runs passes on the engine of `compute`."""
-    return partial(run_on_ray, compute=compute) if compute.engine == "ray" else run_here
+def engine_of(compute: Compute) -> Engine:
+    """What runs passes where `compute` says: OpenVINO, or Keras on Ray's GPUs, whose vectors are remembered apart."""
+    if compute.engine != "ray":
+        return HERE
+    return Engine(partial(run_on_ray, compute=compute), {"engine": "keras"} if compute.gpus else {})
 
 
 def run_on_ray(missing: Missing, compute: Compute) -> None:
@@ -42,10 +47,20 @@ def run_on_ray(missing: Missing, compute: Compute) -> None:
     count = len(missing.keys)
     # Without the array, which would be read and sent as a whole.
     shards = [replace(missing.part(start, SHARD), packed=np.empty(0)) for start in range(0, count, SHARD)]
-    make = partial(_Pass, missing.converted, missing.size, missing.vectors, compute.cpus)
+    model = _saved(missing) if compute.gpus else missing.converted
+    make = partial(_Pass, model, missing.size, missing.vectors, compute.cpus)
     with connected(compute), progress("embedding", count, "pictures") as advance:
         for done in streamed(shards, partial(_read, file), make, compute):
             advance(done)
+
+
+def _saved(missing: Missing) -> Path:
+    """The pass's model for Keras, saved beside the converted one: weights are read here, and on no other machine."""
+    path = missing.vectors.parent / SAVED
+    if not path.exists():
+        with new_folder(path.parent) as part:
+            missing.source.model().save(part / path.name)
+    return path
 
 
 def _read(file: Path, shard: Missing) -> _Shown:
@@ -54,13 +69,14 @@ def _read(file: Path, shard: Missing) -> _Shown:
 
 
 class _Pass:
-    """A pass's model on `cpus` cores, and the memory that its vectors go to."""
+    """The pass's model in the file `model`, on OpenVINO with `cpus` cores or on Keras, and its memory's folder."""
 
-    def __init__(self, converted: Path, size: int, vectors: Path, cpus: int) -> None:
-        self._engine = PooledFeatures(converted, size, cpus)
+    def __init__(self, model: Path, size: int, vectors: Path, cpus: int) -> None:
+        on_keras = model.suffix == SAVED.suffix
+        self._model = KerasFeatures(load_saved(model)) if on_keras else PooledFeatures(model, size, cpus)
         self._folder = vectors
 
     def __call__(self, shown: _Shown) -> int:
         pictures = [partial(shown.pictures.__getitem__, at) for at in range(len(shown.keys))]
-        write_shard(self._folder, shown.keys, self._engine.run(pictures, lambda finished: None))
+        write_shard(self._folder, shown.keys, self._model.run(pictures, lambda finished: None))
         return len(shown.keys)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # TensorFlow reads this once, when it is first imported: its start-up notes are no news to anyone who waits for a stage.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Without it the first process takes a GPU's whole memory, and rows or actors with a share of it have none.
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 # Each fold is a new model and so a new graph, which TensorFlow would call excessive retracing.
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,10 +36,11 @@ SHARD = 2048  # vectors between two writes: what a kill can lose
 class Missing:
     """What a pass is to be run on: pictures whose vectors its memory lacks.
 
-    `converted` is the pass's model for pictures of `size` pixels, `vectors` the folder of its memory. Under each of
-    `keys` belongs the vector of the image and view beside it in `shown`, the image by its place in `packed`.
+    `source` is the pass, `converted` its model for pictures of `size` pixels, `vectors` the folder of its memory. Under
+    each of `keys` belongs the vector of the image and view beside it in `shown`, the image by its place in `packed`.
     """
 
+    source: Pass
     converted: Path
     size: int
     vectors: Path
@@ -59,9 +60,6 @@ class Missing:
         return seen(self.packed[image], view, keep_black=self.keep_black)
 
 
-RunPass = Callable[[Missing], None]  # puts the vectors into the memory
-
-
 def run_here(missing: Missing) -> None:
     """Run the pass in this process."""
     engine = PooledFeatures(missing.converted, missing.size)
@@ -72,6 +70,20 @@ def run_here(missing: Missing) -> None:
             write_shard(missing.vectors, part.keys, engine.run(pictures, advance))
 
 
+@dataclass(frozen=True)
+class Engine:
+    """What runs a pass, and so puts vectors into its memory.
+
+    `kind` is what those depend on beside the pass and the picture: nothing on OpenVINO.
+    """
+
+    run: Callable[[Missing], None]
+    kind: Mapping[str, str] = field(default_factory=dict)
+
+
+HERE = Engine(run_here)
+
+
 def embed(
     row: Mapping[str, Any],
     images: pd.DataFrame,
@@ -80,19 +92,19 @@ def embed(
     keep_black: bool,
     store: Path,
     folder: Path,
-    run_pass: RunPass = run_here,
+    engine: Engine = HERE,
 ) -> None:
     """Write a row's features and what to know of them, replacing `folder`.
 
     features.npy is float32 [images, views, channels]: view 0 is the image as it is, then come the row's augmented views
     and the turns beside the image itself; channels are those of the row's passes, joined. `row` is the row's entry in
     data/plan, `packed` [images, size, size, 3] is in the order of `images`, and `draws` holds each image's views 1 to K
-    in the same order. Vectors that `store` remembers are not computed again; `run_pass` computes the others.
+    in the same order. Vectors that `store` remembers are not computed again; `engine` computes the others.
     """
     turns = turns_of(row["rotations"])[1:]
     of_images = enumerate(_draws(images, draws, row["views"]))
     shown = [(image, view) for image, own in of_images for view in (None, *own, *turns)]
-    computed = _computed(ModelSettings(**row), images["sha256"].to_numpy(), packed, shown, keep_black, store, run_pass)
+    computed = _computed(ModelSettings(**row), images["sha256"].to_numpy(), packed, shown, keep_black, store, engine)
     channels = computed.width
     with new_folder(folder) as part:
         shape = (len(images), 1 + row["views"] + len(turns), channels)
@@ -193,16 +205,16 @@ def _computed(
     shown: Sequence[tuple[int, View]],
     keep_black: bool,
     store: Path,
-    run_pass: RunPass = run_here,
+    engine: Engine = HERE,
 ) -> _Joined:
     keys = [vector_key(sha256[image], view, keep_black) for image, view in shown]
     computed = []
     for source in passes_of(row):
-        folder = store / "features" / pass_name(source.kind)
+        folder = store / "features" / pass_name({**source.kind, **engine.kind})
         vectors, converted = FeatureStore(folder / "vectors"), source.converted(folder / "ir")
         if missing := _first_of_each(keys, vectors):
             lacking, of = [keys[at] for at in missing], [shown[at] for at in missing]
-            run_pass(Missing(converted, row.size, vectors.folder, lacking, of, packed, keep_black))
+            engine.run(Missing(source, converted, row.size, vectors.folder, lacking, of, packed, keep_black))
             vectors = FeatureStore(vectors.folder)
         computed.append(_Computed(source, converted, vectors))
     return _Joined(computed, keys)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import openvino as ov
 
 BATCH = 8
+GPU_BATCH = 64
 LAYERS_FILE = "layers.json"
 MAPS_FILE = "maps.json"
 _EXPORT_SAVED = (
@@ -190,3 +191,27 @@ class PooledFeatures:
             finished += len(vectors)
             done(len(vectors))
         return out
+
+
+class KerasFeatures:
+    """A pass's model on Keras: for GPUs. Its vectors equal OpenVINO's but for the last bits."""
+
+    def __init__(self, model: keras.Model) -> None:
+        self._model = model
+
+    def run(self, pictures: Sequence[Callable[[], np.ndarray]], done: Callable[[int], None]) -> np.ndarray:
+        """As `PooledFeatures.run`."""
+        parts = []
+        for vectors in keras_answers(self._model, (picture() for picture in pictures)):
+            parts.append(vectors)
+            done(len(vectors))
+        return np.concatenate(parts)
+
+
+def keras_answers(model: keras.Model, pictures: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """What a Keras model says of pictures uint8 [h, w, 3] of one size: [up to GPU_BATCH, width] at a time."""
+    left = iter(pictures)
+    while part := list(islice(left, GPU_BATCH)):
+        pixels = np.zeros((GPU_BATCH, *part[0].shape), np.float32)  # of one size, so that there is one graph
+        pixels[: len(part)] = part
+        yield model.predict_on_batch(pixels)[: len(part)]

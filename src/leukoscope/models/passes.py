@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from leukoscope.models import load_keras
 from leukoscope.models.architecture import POOLED_BY, LayerFacts, at_scale, unweighted
-from leukoscope.models.backbones import weights_identity
+from leukoscope.models.backbones import build_backbone, weights_identity
+from leukoscope.models.cell_statistics import statistics_model
 from leukoscope.models.engine import converted_backbone, converted_layers, converted_statistics, map_channels
-from leukoscope.models.features import poolings_beside
+from leukoscope.models.features import feature_model, poolings_beside
 from leukoscope.row_settings import Branch, ModelSettings
+
+if TYPE_CHECKING:
+    import keras
 
 
 class Pass(Protocol):
@@ -30,6 +35,9 @@ class Pass(Protocol):
 
     def converted(self, folder: Path) -> Path:
         """The model as OpenVINO's IR in `folder`, converted when it is not there yet."""
+
+    def model(self) -> keras.Model:
+        """The same model on Keras."""
 
     def columns(self, width: int) -> slice:
         """The columns that the row reads of the pass's vectors of `width` numbers."""
@@ -79,6 +87,13 @@ class BackbonePass:
             shrink=branch.shrink,
         )
 
+    def model(self) -> keras.Model:
+        """The backbone with its poolings."""
+        row, branch = self.row, self.branch
+        side = branch.side(row.size)
+        backbone = build_backbone(branch.backbone, branch.weights, row.frame, side, branch.taps)
+        return feature_model(backbone, poolings_beside(row.pooling), row.colours, branch.shrink)
+
     def columns(self, width: int) -> slice:
         """Those of the row's pooling."""
         poolings = poolings_beside(self.row.pooling)
@@ -120,6 +135,11 @@ class StatisticsPass:
     def converted(self, folder: Path) -> Path:
         """The statistics' model."""
         return converted_statistics(self.row.statistics, self.row.frame, self.row.size, folder)
+
+    def model(self) -> keras.Model:
+        """The statistics' model."""
+        load_keras()
+        return statistics_model(self.row.statistics, self.row.frame, self.row.size)
 
     def columns(self, width: int) -> slice:
         """All."""

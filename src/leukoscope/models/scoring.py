@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,14 +10,13 @@ import numpy as np
 
 from leukoscope.atomic import new_folder
 from leukoscope.models import load_saved
-from leukoscope.models.engine import FixedBatches, export
+from leukoscope.models.engine import FixedBatches, export, keras_answers
 
 if TYPE_CHECKING:
     import keras
 
 SCORING_FILE = Path("openvino", "model.xml")  # in a registered version, beside what MLflow puts there
 BATCH = 8
-GPU_BATCH = 64
 
 
 def export_scoring(model: keras.Model, frame: int, path: Path) -> None:
@@ -66,8 +64,5 @@ class KerasScorer:
 
     def p_all(self, framed: Iterable[np.ndarray]) -> Iterator[float]:
         """p(ALL) of pictures uint8 [frame, frame, 3], in their order."""
-        left = iter(framed)
-        while part := list(islice(left, GPU_BATCH)):
-            pixels = np.zeros((GPU_BATCH, *part[0].shape), np.float32)  # of one size, so that there is one graph
-            pixels[: len(part)] = part
-            yield from map(float, self._model.predict_on_batch(pixels)[: len(part), 0])
+        for answers in keras_answers(self._model, framed):
+            yield from map(float, answers[:, 0])
