@@ -120,7 +120,7 @@ def test_an_image_that_does_not_read_is_told_and_noted(
 
 
 @pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """An empty bucket on an S3 server of the test's own."""
     import boto3
     from moto.server import ThreadedMotoServer
@@ -139,12 +139,32 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server.stop()
 
 
-def test_pictures_and_scores_lie_in_s3_as_well(
+@pytest.fixture
+def gs(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An empty bucket on a Google Cloud Storage server of the test's own."""
+    from gcp_storage_emulator.server import create_server
+
+    server = create_server("127.0.0.1", port := free_port(), in_memory=True, default_bucket="cells")
+    server.start()
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")  # it would ask Google what kind of bucket it is
+    yield "gs://cells"
+    server.stop()
+
+
+@pytest.fixture(params=["s3", "gs"])
+def bucket(request: pytest.FixtureRequest) -> str:
+    """An empty bucket on a server of its store's kind."""
+    address: str = request.getfixturevalue(request.param)
+    return address
+
+
+def test_pictures_and_scores_lie_in_a_bucket_as_well(
     bucket: str, folder: Path, version: Version, files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import s3fs
+    import fsspec
 
-    store = s3fs.S3FileSystem(skip_instance_cache=True)
+    store, _ = fsspec.core.url_to_fs(bucket, skip_instance_cache=True)
     store.put([str(path) for path in folder.iterdir()], f"{bucket}/in/", recursive=False)
     store.pipe_file(f"{bucket}/in/.hidden.png", b"no picture")
     run(version, files, [f"{bucket}/in"], f"{bucket}/out")
@@ -159,10 +179,9 @@ def test_pictures_and_scores_lie_in_s3_as_well(
     assert "0 images scored; 3 of 3 shards were there" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("url", ["s3://nothing-here/in", "nowhere://a/b", "no such folder"])
-def test_what_cannot_be_reached_is_one_line(
-    url: str, bucket: str, version: Version, files: Path, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("url", ["s3://nothing-here/in", "gs://nothing-here/in", "nowhere://a/b", "no such folder"])
+@pytest.mark.usefixtures("s3", "gs")
+def test_what_cannot_be_reached_is_one_line(url: str, version: Version, files: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=url):
         run(version, files, [url], str(tmp_path / "out"))
 
