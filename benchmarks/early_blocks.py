@@ -37,7 +37,7 @@ from leukoscope.progress import progress
 FRAME, SHRINK = 300, 2  # half the native scale: at the whole one an epoch takes four times as long
 TAPS = ("conv_pw_4_relu", "conv_pw_5_relu", "conv_pw_6_relu")
 FROZEN = "head alone"
-RATES = {f"blocks too, at {rate:g}": rate for rate in (1e-5, 1e-4)}
+RATES = {f"blocks too, at {rate:f}".rstrip("0"): rate for rate in (1e-5, 1e-4)}
 EPOCHS, BATCH = 4, 32
 SEED = 1
 
