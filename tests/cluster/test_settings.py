@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
-from leukoscope.cluster.connection import connected
+from leukoscope.cluster.connection import connected, places, readers
 from leukoscope.cluster.training import train_rows
 from leukoscope.config import Compute, Params, Tune
 from leukoscope.errors import ConfigError, StudyError
@@ -40,3 +41,22 @@ def test_a_study_on_ray_needs_a_database() -> None:
 
     with pytest.raises(StudyError, match=r"needs a database in tune\.storage"):
         run_study(Unread(), 1, None)
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "compute", "scoring", "reading"),
+    [
+        (16, 0, Compute(engine="ray"), 16, 16),
+        (16, 0, Compute(engine="ray", cpus=4), 4, 4),
+        (16, 2, Compute(engine="ray", gpus=1), 2, 14),
+        (16, 2, Compute(engine="ray", gpus=0.5), 4, 12),
+        (1, 0, Compute(engine="ray", cpus=2), 1, 1),
+    ],
+)
+def test_cores_that_models_on_gpus_leave_over_read(
+    cpus: float, gpus: float, compute: Compute, scoring: int, reading: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    has = {"CPU": cpus, "GPU": gpus}
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(cluster_resources=lambda: has))
+    assert places(compute) == scoring
+    assert readers(compute, scoring) == reading
