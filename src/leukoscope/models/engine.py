@@ -59,10 +59,15 @@ def converted_backbone(
         return target
     model = build_backbone(name, weights, frame, size // shrink, taps)
     with new_folder(folder) as part:
-        export(feature_model(model, poolings_beside(pooling), colours, shrink), part / target.name)
+        export(pooled(model, pooling, colours, shrink), part / target.name)
         write_json(part / LAYERS_FILE, describe(model))
         write_json(part / MAPS_FILE, [int(one.shape[-1]) for one in model.outputs])
     return target
+
+
+def pooled(backbone: keras.Model, pooling: str, colours: str, shrink: int) -> keras.Model:
+    """Framed pixels to the vectors of all `poolings_beside` this one: what `converted_backbone` converts."""
+    return feature_model(backbone, poolings_beside(pooling), colours, shrink)
 
 
 def converted_statistics(names: Sequence[str], frame: int, size: int, folder: Path) -> Path:

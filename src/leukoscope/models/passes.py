@@ -14,8 +14,8 @@ from leukoscope.models import load_keras
 from leukoscope.models.architecture import POOLED_BY, LayerFacts, at_scale, unweighted
 from leukoscope.models.backbones import build_backbone, weights_identity
 from leukoscope.models.cell_statistics import statistics_model
-from leukoscope.models.engine import converted_backbone, converted_layers, converted_statistics, map_channels
-from leukoscope.models.features import feature_model, poolings_beside
+from leukoscope.models.engine import converted_backbone, converted_layers, converted_statistics, map_channels, pooled
+from leukoscope.models.features import poolings_beside
 from leukoscope.row_settings import Branch, ModelSettings
 
 if TYPE_CHECKING:
@@ -90,9 +90,8 @@ class BackbonePass:
     def model(self) -> keras.Model:
         """The backbone with its poolings."""
         row, branch = self.row, self.branch
-        side = branch.side(row.size)
-        backbone = build_backbone(branch.backbone, branch.weights, row.frame, side, branch.taps)
-        return feature_model(backbone, poolings_beside(row.pooling), row.colours, branch.shrink)
+        backbone = build_backbone(branch.backbone, branch.weights, row.frame, branch.side(row.size), branch.taps)
+        return pooled(backbone, row.pooling, row.colours, branch.shrink)
 
     def columns(self, width: int) -> slice:
         """Those of the row's pooling."""
