@@ -12,6 +12,7 @@ from leukoscope.data.augment import draw_table
 from leukoscope.data.pack import frame_and_resize
 from leukoscope.data.preview import draw_preview
 from leukoscope.data.reading import read_rgb
+from leukoscope.paths import inside
 
 
 def run() -> str:
@@ -22,7 +23,7 @@ def run() -> str:
     with new_file(Path("data/augment/draws.parquet")) as part:
         draw_table(images, settings, pictures["views"]).to_parquet(part, index=False)
     shown = images.iloc[0]
-    framed = frame_and_resize(read_rgb(Path("data/raw/images") / shown["file"]), *pictures["packs"][0])
+    framed = frame_and_resize(read_rgb(inside(Path("data/raw/images"), shown["file"])), *pictures["packs"][0])
     title = f"Augmentation of {shown['image_id']}"
     draw_preview(framed, shown["sha256"], settings, title, Path("data/augment/preview.png"))
     return "data/augment"

@@ -95,6 +95,12 @@ def test_a_member_that_was_evaluated_again_is_refused(tmp_path: Path) -> None:
         read_members(listed, "subject", tmp_path / "models", tmp_path / "results")
 
 
+@pytest.mark.parametrize("name", ["../two", "/two", "C:two"])
+def test_a_member_whose_name_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match="leads outside"):
+        read_members({name: {}}, "subject", tmp_path / "models", tmp_path / "results")
+
+
 def test_another_member_is_another_model(tmp_path: Path) -> None:
     for seed, row in enumerate(("one", "two", "three")):
         write_row(tmp_path, row, skill=2, seed=seed)

@@ -27,11 +27,12 @@ from leukoscope.models.saved_folds import load_folds
 from leukoscope.packaging import log_version
 from leukoscope.prediction.cautions import warning
 from leukoscope.prediction.champion import Champion, Version
+from leukoscope.prediction.training_cells import TRAINING_FILE
 from leukoscope.promotion import register
 from leukoscope.ranking import rank
 from leukoscope.version_page import combination
 from tests.data.raw_folders import encoded
-from tests.stores import checkout_with_store
+from tests.stores import checkout_with_store, empty_checkout
 from tests.trained_rows import (
     ROW,
     images,
@@ -626,6 +627,131 @@ def test_a_file_that_is_not_the_registered_one_is_not_loaded(checkout: Path) -> 
             registry.load_champion("cells")
         file.write_bytes(whole)
     assert registry.load_champion("cells").version == "1"
+
+
+@pytest.fixture(scope="module")
+def registered_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout with one registered version, the champion."""
+    with pytest.MonkeyPatch.context() as patch:
+        root = checkout_with_store(tmp_path_factory.mktemp("registered"), patch)
+        write_row(root, "a_row", skill=3)
+        registered("a_row")
+    return root
+
+
+@pytest.fixture
+def promoted(registered_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of that checkout, as the working directory."""
+    root = empty_checkout(tmp_path, monkeypatch)
+    shutil.copytree(registered_once, root, dirs_exist_ok=True)
+    return root
+
+
+def listed() -> dict[str, str]:
+    """What the champion's tag lists."""
+    return registry.listed_files(registry.champion("cells").tags)
+
+
+def set_tag(name: str, value: str) -> None:
+    mlflow_store.open_store().set_model_version_tag("leukoscope-cells", "1", name, value)
+
+
+def list_files(folder: Path) -> None:
+    """Make the tag of version 1 list the files that `folder` holds now, as whoever registers a version may."""
+    set_tag(registry.FILES, json.dumps(registry.file_hashes(folder)))
+
+
+HOSTILE = ["../../../victim", "{victim}", "a" * 63, "a" * 64 + "\n", "A" * 64, "", None, 7]
+
+
+@pytest.mark.parametrize("with_scoring_file", [True, False])
+@pytest.mark.parametrize("identity", HOSTILE)
+def test_an_identity_that_is_no_hash_is_refused_and_no_folder_is_touched(
+    promoted: Path, identity: Any, with_scoring_file: bool
+) -> None:
+    victim = promoted.parent / "victim"
+    victim.mkdir()
+    (victim / "work.txt").write_text("of years")
+    if identity == "{victim}":
+        identity = str(victim)
+    folder = Path(registry.champion("cells").source)
+    decision = json.loads((folder / "decision.json").read_text())
+    (folder / "decision.json").write_text(json.dumps({**decision, "identity": identity}))
+    if not with_scoring_file:
+        shutil.rmtree(folder / "openvino")
+    list_files(folder)
+    set_tag("identity", str(identity))
+    before = sorted(promoted.parent.rglob("*"))
+    words = r"is not 64 hexadecimal digits" if with_scoring_file else r"lists every file it needs"
+    for load in (registry.load_champion, registry.card_facts):
+        with pytest.raises(RegistryError, match=rf"{words}.* uv run dvc repro -f -s register, or promote another"):
+            load("cells")
+    assert sorted(promoted.parent.rglob("*")) == before
+    assert (victim / "work.txt").read_text() == "of years"
+
+
+def test_a_decision_of_another_model_than_the_registry_names_is_refused(promoted: Path) -> None:
+    set_tag("identity", "b" * 64)
+    with pytest.raises(RegistryError, match="of another model than its tag 'identity' names"):
+        registry.load_champion("cells")
+
+
+def without(name: str) -> Callable[[dict[str, str]], str]:
+    return lambda files: json.dumps({path: sha256 for path, sha256 in files.items() if path != name})
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        lambda files: "",
+        lambda files: "no JSON",
+        lambda files: "{}",
+        lambda files: json.dumps(list(files)),
+        lambda files: json.dumps({**files, "MLmodel": "a" * 63}),
+        lambda files: json.dumps({**files, "MLmodel": None}),
+        lambda files: json.dumps({**files, "../x": registry.file_hashes(Path.cwd().parent)["x"]}),
+        lambda files: json.dumps({**files, str(Path.cwd().parent / "x"): "a" * 64}),
+        lambda files: json.dumps({**files, "..\\x": "a" * 64}),
+        lambda files: json.dumps({**files, "C:x": "a" * 64}),
+        without("decision.json"),
+        without("data/model.keras"),
+        without("openvino/model.xml"),
+        without("openvino/model.bin"),
+        without("model_card.json"),
+    ],
+)
+def test_a_version_that_does_not_list_its_files_is_refused(
+    promoted: Path, tag: Callable[[dict[str, str]], str]
+) -> None:
+    (promoted.parent / "x").write_text("a file beside the checkout")
+    set_tag(registry.FILES, tag(listed()))
+    with pytest.raises(RegistryError, match=r"version 1 has no tag 'files' .* uv run dvc repro -f -s register"):
+        registry.load_champion("cells")
+
+
+def test_a_version_without_its_files_tag_is_refused_and_registering_again_mends_it(promoted: Path) -> None:
+    mlflow_store.open_store().delete_model_version_tag("leukoscope-cells", "1", registry.FILES)
+    for load in (registry.load_champion, registry.load_explainer, registry.card_facts):
+        with pytest.raises(RegistryError, match=r"version 1 has no tag 'files' .* uv run dvc repro -f -s register"):
+            load("cells")
+    assert registered("a_row")["promoted"]
+    assert registry.load_champion("cells").version == "2"
+
+
+def test_a_file_that_the_registry_does_not_list_is_not_used(promoted: Path) -> None:
+    assert registry.load_champion("cells").training
+    set_tag(registry.FILES, without(TRAINING_FILE)(listed()))
+    assert registry.load_champion("cells").training is None
+
+
+@pytest.mark.parametrize("name", ["../two", "/two", "two/../../two"])
+def test_a_member_whose_name_leads_elsewhere_is_not_registered(checkout: Path, name: str) -> None:
+    decision = two_rows_and_their_mean(checkout)
+    decision["members"][name] = decision["members"].pop("two")
+    (checkout / "models/both-subject/decision.json").write_text(json.dumps(decision))
+    with pytest.raises(RegistryError, match="leads outside models"):
+        registered("one", "two", ensembles=BOTH)
+    assert versions() == []
 
 
 def test_the_champion_loads_after_its_checkout_moved(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:

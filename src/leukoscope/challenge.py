@@ -24,6 +24,7 @@ from leukoscope.errors import DataError, RegistryError
 from leukoscope.evaluation.bootstrap import too_few_groups
 from leukoscope.evaluation.comparison import paired_auroc_gap
 from leukoscope.evaluation.predictions import labels_and_scores, side_of
+from leukoscope.paths import inside
 from leukoscope.ranking import Candidate, comparable
 from leukoscope.registry import ChampionVersion
 
@@ -86,7 +87,7 @@ def _on_unseen_groups(
         return _not_comparable(candidate, f"{before}; of groups that neither model was trained on there are {few}")
     file = dict(zip(images["image_id"], images["file"], strict=True))
     frame = model.decision["settings"]["frame"]
-    framed = (centre_frame(read_rgb(PICTURES / file[image_id]), frame) for image_id in tested["image_id"])
+    framed = (centre_frame(read_rgb(inside(PICTURES, file[image_id])), frame) for image_id in tested["image_id"])
     gap = paired_auroc_gap(y, p, np.fromiter(model.model.p_all(framed), np.float64), tested["group"], settings)
     words = (
         f"the champion, {row}, on {len(tested)} images of {tested['group'].nunique()} groups that neither was trained "

@@ -22,6 +22,7 @@ from leukoscope.evaluation.decision import decide
 from leukoscope.evaluation.metrics import METRICS
 from leukoscope.evaluation.predictions import checked, labels_and_scores, side_of
 from leukoscope.models.saved_folds import DECISION_FILE, read_decision
+from leukoscope.paths import inside
 from leukoscope.ranking import refuse_different_images
 
 PREDICTIONS_FILE = "predictions.parquet"
@@ -53,11 +54,11 @@ def read_members(
 ) -> list[Member]:
     """The rows `listed` under `protocol`, by name, each as its `fingerprint` says that it was evaluated.
 
-    Raises DataError for a row that was evaluated again since.
+    Raises DataError for a row that was evaluated again since, and for a name that leads outside these folders.
     """
     members = []
     for row in sorted(listed):  # so that the order in params.yaml changes no digit
-        folders = models / f"{row}-{protocol}", results / f"{row}-{protocol}"
+        folders = inside(models, f"{row}-{protocol}"), inside(results, f"{row}-{protocol}")
         if fingerprint(*folders) != listed[row]:
             raise DataError(f"{folders[1]} has changed since it was listed as a member: run uv run dvc repro")
         members.append(Member(read_decision(folders[0]), checked(pd.read_parquet(folders[1] / PREDICTIONS_FILE))))

@@ -20,6 +20,7 @@ from leukoscope.mlflow_pages import about_model
 from leukoscope.mlflow_store import default_store, unless_there
 from leukoscope.models.saved_folds import load_folds, read_decision
 from leukoscope.models.scoring import SCORING_FILE, export_scoring
+from leukoscope.paths import inside
 from leukoscope.prediction.training_cells import TRAINING_FILE, TrainingCells
 from leukoscope.ranking import DECISION_FILE, Candidate
 from leukoscope.registry import FILES, file_hashes, find_version, model_name
@@ -78,13 +79,13 @@ def _model(candidate: Candidate) -> keras.Model:
 def _rows(candidate: Candidate) -> dict[Path, dict[str, Any]]:
     """The trained rows behind a candidate, by the folder of their folds' models: itself, or an ensemble's members.
 
-    Raises RegistryError for a member that is not the model that was joined.
+    Raises RegistryError for a member that is not the model that was joined, or whose name leads elsewhere.
     """
     if "members" not in candidate.decision:
         return {candidate.models: candidate.decision}
     rows = {}
     for row, member in candidate.decision["members"].items():
-        folder = candidate.models.with_name(f"{row}-{candidate.decision['protocol']}")
+        folder = inside(candidate.models.parent, f"{row}-{candidate.decision['protocol']}", RegistryError)
         decision = read_decision(folder)
         if decision["identity"] != member["identity"]:
             raise RegistryError(

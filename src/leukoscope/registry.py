@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leukoscope import workplace
 from leukoscope.errors import RegistryError
 from leukoscope.mlflow_store import answering, merged, open_store, shown_uri, tracking_uri
+from leukoscope.paths import is_sha256, leads_outside
 from leukoscope.ranking import DECISION_FILE
 from leukoscope.report.model_card import CARD_FACTS
 
@@ -31,6 +31,7 @@ PASSED = "gate"  # a version's tag: the pipeline's own gate has let it pass, and
 FILES = "files"  # a version's tag: its files' SHA-256 by name, kept in the database and not beside the files
 MODEL_FILE = Path("data", "model.keras")  # where mlflow.keras puts it
 REGISTER_AGAIN = "uv run dvc repro -f -s register"
+ANOTHER = f"run {REGISTER_AGAIN}, or promote another version"
 
 
 @dataclass(frozen=True)
@@ -67,20 +68,21 @@ def _version(client: MlflowClient, data_name: str, version: str) -> ChampionVers
         raise RegistryError(f"{model_name(data_name)} has no version {version}: it has {there}")
     tags = dict(found[version].tags)
     source = client.get_model_version_download_uri(model_name(data_name), version)
-    return ChampionVersion(version, tags["identity"], tags, source)
+    return ChampionVersion(version, tags.get("identity", ""), tags, source)
 
 
 def _versions(client: MlflowClient, data_name: str) -> list[ModelVersion]:
-    return list(client.search_model_versions(f"name = '{model_name(data_name)}'", max_results=10_000))
+    found = client.search_model_versions(f"name = '{model_name(data_name)}'", max_results=10_000)
+    return [version for version in found if str(version.version).isdecimal()]  # the number goes into files' names
 
 
 def find_version(
     client: MlflowClient, data_name: str, decision_hash: str, with_files: Sequence[str] = ()
 ) -> str | None:
     """The newest version that was logged from this very decision.json, `with_files`, and still has its files."""
+    wanted = _needed_files() | set(with_files)
     for known in sorted(_versions(client, data_name), key=lambda known: -int(known.version)):
-        has = json.loads(known.tags.get(FILES, "{}"))
-        if not has.keys() >= set(with_files):
+        if not listed_files(known.tags).keys() >= wanted:
             continue
         if known.tags.get("decision") == decision_hash and not _files_are_gone(
             client.get_model_version_download_uri(known.name, known.version)
@@ -99,18 +101,36 @@ def file_hashes(folder: Path) -> dict[str, str]:
     return {file.relative_to(folder).as_posix(): _sha256(file) for file in sorted(folder.rglob("*")) if file.is_file()}
 
 
+def listed_files(tags: Mapping[str, str]) -> dict[str, str]:
+    """The SHA-256 of a version's files by their paths in its folder, as its tag lists them.
+
+    Empty where the tag is missing, is no such list, or names a path outside the folder.
+    """
+    try:
+        listed = json.loads(tags.get(FILES, ""))
+    except ValueError:
+        return {}
+    if not isinstance(listed, dict) or any(map(leads_outside, listed)) or not all(map(is_sha256, listed.values())):
+        return {}
+    return listed
+
+
+def _needed_files() -> set[str]:
+    """The files that every version has."""
+    from leukoscope.models.scoring import SCORING_FILE
+
+    needed = (Path(DECISION_FILE), MODEL_FILE, SCORING_FILE, SCORING_FILE.with_suffix(".bin"), Path(CARD_FACTS))
+    return {path.as_posix() for path in needed}
+
+
 def _sha256(file: Path) -> str:
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _refuse_changed_files(chosen: ChampionVersion, folder: Path) -> None:
-    """Raise RegistryError unless a version's files in `folder` are those that were registered.
-
-    Versions that were registered before their files' hashes were kept pass.
-    """
-    recorded: dict[str, str] = json.loads(chosen.tags.get(FILES, "{}"))
-    for name, sha256 in recorded.items():
+    """Raise RegistryError unless a version's files in `folder` are those that were registered."""
+    for name, sha256 in listed_files(chosen.tags).items():
         if not (folder / name).is_file() or _sha256(folder / name) != sha256:
             raise RegistryError(
                 f"{name} of version {chosen.version} is not the file that was registered, so it is not loaded: remove "
@@ -279,20 +299,21 @@ def load_champion(data_name: str, version: int | str | None = None) -> Champion:
 
     Raises RegistryError where it is not registered or its files are gone.
     """
-    from leukoscope.models.scoring import Scorer
+    from leukoscope.models.scoring import SCORING_FILE, Scorer
 
     known, folder = load_version(data_name, version)
-    return known.with_model(Scorer(scoring_file(known, folder), known.frame, known.rotations))
+    return known.with_model(Scorer(folder / SCORING_FILE, known.frame, known.rotations))
 
 
 @answering()
 def load_version(data_name: str, version: int | str | None = None) -> tuple[Version, Path]:
     """The same without its model, and the folder of its files. Raises RegistryError as `load_champion` does."""
     from leukoscope.prediction.champion import Version
-    from leukoscope.prediction.training_cells import read_training_cells
+    from leukoscope.prediction.training_cells import TRAINING_FILE, read_training_cells
 
-    folder, decision, number = _fetched(data_name, version)
-    return Version(decision, number, read_training_cells(folder)), folder
+    folder, decision, chosen = _fetched(data_name, version)
+    training = read_training_cells(folder) if TRAINING_FILE in listed_files(chosen.tags) else None
+    return Version(decision, chosen.version, training), folder
 
 
 @answering()
@@ -306,35 +327,56 @@ def load_explainer(data_name: str, version: int | str | None = None) -> Explaine
     from leukoscope.explain import Explained
     from leukoscope.models import load_saved
 
-    folder, decision, number = _fetched(data_name, version)
-    return Explained(Explainer(load_saved(folder / MODEL_FILE)), decision, number)
+    folder, decision, chosen = _fetched(data_name, version)
+    return Explained(Explainer(load_saved(folder / MODEL_FILE)), decision, chosen.version)
 
 
 @answering()
 def card_facts(data_name: str, version: int | str | None = None) -> dict[str, Any]:
     """What the model card of the champion, or of the version that is named, is made of.
 
-    Raises RegistryError as `load_champion` does, and for a version that holds no card.
+    Raises RegistryError as `load_champion` does.
     """
-    folder, _, number = _fetched(data_name, version)
-    path = folder / CARD_FACTS
-    if not path.exists():
-        raise RegistryError(f"version {number} was registered before versions had cards: one registered now has one")
-    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    folder, _, _ = _fetched(data_name, version)
+    facts: dict[str, Any] = json.loads((folder / CARD_FACTS).read_text(encoding="utf-8"))
     return facts
 
 
-def _fetched(data_name: str, version: int | str | None) -> tuple[Path, dict[str, Any], str]:
-    """The champion's files, or those of the version that is named, on this machine, with its decision and number."""
+def _fetched(data_name: str, version: int | str | None) -> tuple[Path, dict[str, Any], ChampionVersion]:
+    """The folder of the champion's files, or of the version's that is named, with its decision and what is known of it.
+
+    Raises RegistryError, besides what `whole_files` raises, for a decision without a model's identity, or with another
+    one than the registry has.
+    """
     chosen = champion(data_name) if version is None else _version(open_store(), data_name, str(version))
     folder = whole_files(chosen)
-    return folder, json.loads((folder / DECISION_FILE).read_text()), chosen.version
+    decision = json.loads((folder / DECISION_FILE).read_text())
+    identity = decision.get("identity") if isinstance(decision, dict) else None
+    if not is_sha256(identity):
+        raise RegistryError(
+            f"the identity in {DECISION_FILE} of version {chosen.version} is not 64 hexadecimal digits in lower case, "
+            f"so it is not loaded: {ANOTHER}"
+        )
+    if identity != chosen.identity:
+        raise RegistryError(
+            f"{DECISION_FILE} of version {chosen.version} is of another model than its tag 'identity' names, so it is "
+            f"not loaded: {ANOTHER}"
+        )
+    return folder, decision, chosen
 
 
 def whole_files(chosen: ChampionVersion) -> Path:
-    """The folder of a version's files. Raises RegistryError where they are gone or not those that were registered."""
+    """The folder of a version's files.
+
+    Raises RegistryError where the version does not list them, and where they are gone or not those that it lists.
+    """
     import mlflow.artifacts
 
+    if not listed_files(chosen.tags).keys() >= _needed_files():
+        raise RegistryError(
+            f"version {chosen.version} has no tag '{FILES}' that lists every file it needs, by a path in its folder "
+            f"and a SHA-256, so it is not loaded: {ANOTHER}"
+        )
     if _files_are_gone(chosen.source):
         raise RegistryError(
             f"the files of version {chosen.version} are gone from {chosen.source}: run {REGISTER_AGAIN}"
@@ -342,14 +384,3 @@ def whole_files(chosen: ChampionVersion) -> Path:
     folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=chosen.source, tracking_uri=tracking_uri()))
     _refuse_changed_files(chosen, folder)
     return folder
-
-
-def scoring_file(known: Version, folder: Path) -> Path:
-    """The OpenVINO IR of a version's model. Of one that was registered without it, converted once and remembered."""
-    from leukoscope.models.scoring import SCORING_FILE, converted_scoring
-
-    path = folder / SCORING_FILE
-    if path.exists():
-        return path
-    remembered = workplace.store() / "scoring" / known.decision["identity"]
-    return converted_scoring(folder / MODEL_FILE, known.frame, remembered)

@@ -71,6 +71,7 @@ def test_a_listing_gives_file_class_and_person(table: Path) -> None:
         ("a.png,x,", "line 2: subject is empty"),
         ("../a.png,x,p1", r"line 2: \.\./a\.png must be a path below fetch\.path"),
         ("/a.png,x,p1", "must be a path below"),
+        (r"C:\cells\a.png,x,p1", "must be a path below"),
         ("a.png,x,p1\n./a.png,y,p1", "line 3: ./a.png is listed twice"),
         ('"a\nb.png",x,p1', "line 3: file holds a control character"),
         ("a.png,x,p\0001", "line 2: subject holds a control character"),

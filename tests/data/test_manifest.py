@@ -126,6 +126,13 @@ def test_a_set_without_one_readable_image_gives_an_empty_table(tmp_path: Path) -
         ("file,image_id,set,fold,label,subject\n", "lists no image"),
         ("file,image_id,set,fold,label,subject\na.png,a,train,0,ALL,1\n", "column label"),
         ("file,image_id,set,fold,label,subject\n" + 2 * "a.png,a,train,0,1,1\n", "lists a.png twice"),
+        *(
+            (
+                f"file,image_id,set,fold,label,subject\na.png,a,train,0,1,1\n{file},b,train,0,1,1\n",
+                f"lists {file}, which",
+            )
+            for file in ("../x.png", "a/../../x.png", "/etc/x.png", "C:/x.png")
+        ),
     ],
 )
 def test_a_malformed_index_is_one_line(tmp_path: Path, index: str | None, message: str) -> None:

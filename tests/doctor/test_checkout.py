@@ -22,6 +22,7 @@ from leukoscope import registry
 from leukoscope.config import Fetch, Params, load_params
 from leukoscope.data.sources import fetch
 from leukoscope.doctor import checkout as doctor
+from leukoscope.errors import DataError
 from leukoscope.promotion import register
 from tests.pipeline.checkout import ROOT
 from tests.stores import checkout_with_store, empty_checkout
@@ -135,6 +136,12 @@ def test_an_image_that_is_gone_is_named(fetched: Params) -> None:
     found = doctor.data(fetched)
     assert (found.mark, found.mend) == ("WRONG", "uv run dvc repro")
     assert "1 of " in found.words
+
+
+def test_an_index_that_names_a_file_outside_is_an_error(fetched: Params) -> None:
+    (doctor.RAW / "index.csv").write_text("file\n../../params.yaml\n")
+    with pytest.raises(DataError, match="leads outside data/raw/images"):
+        doctor.data(fetched)
 
 
 def test_half_a_fetch_is_not_taken_for_one(fetched: Params) -> None:

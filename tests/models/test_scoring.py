@@ -14,7 +14,7 @@ from leukoscope.data.synthetic import fixed_cells
 from leukoscope.models.assembly import joined_model, trainable_model
 from leukoscope.models.backbones import build_backbone
 from leukoscope.models.heads import build_head
-from leukoscope.models.scoring import KerasScorer, Scorer, converted_scoring, export_scoring
+from leukoscope.models.scoring import KerasScorer, Scorer, export_scoring
 
 PLAIN = ModelSettings(backbone="mobilenetv2", weights="none", frame=300, size=64)
 TURNED = PLAIN.model_copy(update={"rotations": 8})
@@ -64,14 +64,3 @@ def test_p_is_that_of_keras(members: dict[str, tuple[ModelSettings, int]], pictu
     np.testing.assert_allclose(list(on_keras), expected, rtol=0, atol=1e-5)
     alone = [next(scorer.p_all([centre_frame(picture, frame)])) for picture in pictures]
     assert p_all == alone
-
-
-def test_a_saved_model_is_converted_once(pictures: list, tmp_path: Path) -> None:
-    model = joined_model({"plain": member(PLAIN, 1)})
-    model.save(tmp_path / "model.keras")
-    path = converted_scoring(tmp_path / "model.keras", PLAIN.frame, tmp_path / "remembered")
-    (tmp_path / "model.keras").unlink()
-    assert converted_scoring(tmp_path / "model.keras", PLAIN.frame, tmp_path / "remembered") == path
-    expected = model.predict_on_batch(pictures[0][None].astype(np.float32))[0, 0]
-    (p,) = Scorer(path, PLAIN.frame, 1).p_all([centre_frame(pictures[0], PLAIN.frame)])
-    assert p == pytest.approx(float(expected), abs=1e-5)

@@ -10,10 +10,10 @@ from pathlib import Path
 from leukoscope.cluster.connection import connected
 from leukoscope.cluster.streaming import streamed
 from leukoscope.config import Compute
-from leukoscope.models.scoring import KerasScorer, Scorer
+from leukoscope.models.scoring import SCORING_FILE, KerasScorer, Scorer
 from leukoscope.prediction.champion import Model, Version
 from leukoscope.prediction.shards import Finished, Job, Read, RunShards, Shard, read_shard, run_here, score_shard
-from leukoscope.registry import MODEL_FILE, scoring_file
+from leukoscope.registry import MODEL_FILE
 
 
 def run_of(compute: Compute) -> RunShards:
@@ -26,7 +26,7 @@ def run_on_ray(shards: Sequence[Shard], job: Job, files: Path, *, compute: Compu
 
     The model goes to the actors from here, so their machines need neither the checkout nor MLflow's store.
     """
-    model = files / MODEL_FILE if compute.gpus else scoring_file(job.version, files)
+    model = files / (MODEL_FILE if compute.gpus else SCORING_FILE)
     sent = {part.name: part.read_bytes() for part in model.parent.glob(f"{model.stem}.*")}
     make = partial(_Scoring, sent, model.name, job, compute.cpus)
     with connected(compute):

@@ -15,11 +15,12 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 from leukoscope.data.names import IMAGE_SUFFIXES, is_hidden, name_fault
 from leukoscope.errors import DataError
+from leukoscope.paths import leads_outside
 from leukoscope.progress import progress
 
 _WANTED = IMAGE_SUFFIXES | {".csv"}
@@ -137,7 +138,7 @@ def _check_end(tar: tarfile.TarFile, shown: str) -> None:
 def _wanted(name: str, shown: str) -> PurePosixPath | None:
     """Where a member goes, or None if it is no image or CSV. Raises DataError for a path outside the folder."""
     path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or PureWindowsPath(name).drive or ".." in path.parts:
+    if leads_outside(name):
         raise DataError(f"{shown} is not safe to unpack: its member {name!r} points outside the folder")
     if path.suffix.lower() not in _WANTED or any(is_hidden(part) for part in path.parts):
         return None

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from leukoscope.data.names import CLASSES, name_fault, parse_uid
 from leukoscope.errors import DataError
+from leukoscope.paths import leads_outside
 
 PRELIM_COLUMNS = ("patient_id", "new_names", "labels")
 LISTING_COLUMNS = ("file", "label", "subject")
@@ -65,7 +66,7 @@ def read_listing(table: Path) -> list[Listed]:
             raise DataError(f"{where}: {empty[0]} is empty")
         if odd := [column for column in LISTING_COLUMNS if name_fault(row[column])]:
             raise DataError(f"{where}: {odd[0]} holds a control character, such as the end of a line")
-        if listed.file.startswith("/") or ".." in Path(listed.file).parts:
+        if leads_outside(row["file"]):
             raise DataError(f"{where}: {row['file']} must be a path below fetch.path")
         if listed.file in seen:
             raise DataError(f"{where}: {row['file']} is listed twice")

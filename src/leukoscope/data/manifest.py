@@ -17,6 +17,7 @@ import pyarrow as pa
 from leukoscope.data.cell import cell_in, grain, lit_part, perceptual_hash, portrait, share_of_black
 from leukoscope.data.reading import decode, read_bytes
 from leukoscope.errors import DataError
+from leukoscope.paths import leads_outside
 from leukoscope.progress import progress
 
 INDEX_COLUMNS = ("file", "image_id", "set", "fold", "label", "subject")
@@ -71,6 +72,8 @@ def read_index(raw: Path) -> pd.DataFrame:
         raise DataError(f"{path} lists no image: look at fetch.path in params.yaml")
     if (repeated := index["file"][index["file"].duplicated()]).size:
         raise DataError(f"{path} lists {repeated.iloc[0]} twice: run dvc repro fetch")
+    if outside := next(filter(leads_outside, index["file"]), None):
+        raise DataError(f"{path} lists {outside}, which leads outside {raw / 'images'}: run dvc repro fetch")
     for column in ("fold", "label"):
         try:
             index[column] = index[column].replace("", pd.NA).astype("Int8")

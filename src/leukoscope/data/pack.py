@@ -18,6 +18,7 @@ from leukoscope.arrays import new_array
 from leukoscope.atomic import new_folder
 from leukoscope.data.reading import read_rgb
 from leukoscope.errors import DataError
+from leukoscope.paths import inside
 from leukoscope.progress import progress
 
 Pack = tuple[int, int]  # frame, size
@@ -61,7 +62,7 @@ def pack_images(images: pd.DataFrame, raw: Path, packs: Sequence[Pack], folder: 
         }
 
         def pack_one(position: int, file: str) -> None:
-            picture = read_rgb(raw / "images" / file)
+            picture = read_rgb(inside(raw / "images", file))
             for (frame, size), array in arrays.items():
                 array[position] = frame_and_resize(picture, frame, size)
 

@@ -15,6 +15,7 @@ from typing import Any
 from leukoscope import workplace
 from leukoscope.config import Fetch, Params
 from leukoscope.doctor.finding import Finding, ok, size, to_do, wrong
+from leukoscope.paths import inside
 
 REPRO = "uv run dvc repro"
 RAW = Path("data/raw")
@@ -109,7 +110,7 @@ def data(params: Params) -> Finding:
             files = [row["file"] for row in csv.DictReader(file)]
     except (OSError, ValueError, KeyError) as error:
         return wrong(f"{RAW} is not whole ({error})", REPRO)
-    if gone := [file for file in files if not (RAW / "images" / file).is_file()]:
+    if gone := [file for file in files if not inside(RAW / "images", file).is_file()]:
         return wrong(f"{len(gone)} of {len(files)} images are gone from {RAW}/images, such as {gone[0]}", REPRO)
     if (about["name"], about["source"]) != (settings.name, settings.source):
         words = f"{RAW} has '{about['name']}' ({about['source']}), params.yaml names '{settings.name}'"

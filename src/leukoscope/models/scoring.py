@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leukoscope.atomic import new_folder
 from leukoscope.models import load_saved
 from leukoscope.models.engine import FixedBatches, export, keras_answers
 
@@ -28,15 +27,6 @@ def export_scoring(model: keras.Model, frame: int, path: Path) -> None:
 
     framed = keras.Input((frame, frame, 3), name="framed")
     export(keras.Model(framed, model(framed)), path)
-
-
-def converted_scoring(saved: Path, frame: int, folder: Path) -> Path:
-    """The IR of a .keras file in `folder`, converted when it is not there yet: for versions registered without one."""
-    target = folder / SCORING_FILE.name
-    if not target.exists():
-        with new_folder(folder) as part:
-            export_scoring(load_saved(saved), frame, part / target.name)
-    return target
 
 
 class Scorer:

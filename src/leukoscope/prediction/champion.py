@@ -22,7 +22,7 @@ class Model(Protocol):
 class Version:
     """All of a registered version but its model: its decision.json, its number, and its training cells.
 
-    `training` is None for versions that were registered before they carried it: what it would say is not known.
+    `training` is None for a version that was logged without it: what it would say is not known.
     """
 
     decision: dict[str, Any]

@@ -104,11 +104,10 @@ def missing(shards: Sequence[Shard], folder: str) -> list[Shard]:
 
 def run_here(shards: Sequence[Shard], job: Job, files: Path) -> Iterator[Finished]:
     """Compute shards one after another in this process, with the model among the version's `files`."""
-    from leukoscope.models.scoring import Scorer
-    from leukoscope.registry import scoring_file
+    from leukoscope.models.scoring import SCORING_FILE, Scorer
 
     version = job.version
-    champion = version.with_model(Scorer(scoring_file(version, files), version.frame, version.rotations))
+    champion = version.with_model(Scorer(files / SCORING_FILE, version.frame, version.rotations))
     for shard in shards:
         yield score_shard(read_shard(shard, job), job, champion)
 

@@ -91,6 +91,6 @@ def fingerprint(area: float, colour: tuple[float, float, float]) -> str:
 
 
 def read_training_cells(folder: Path) -> TrainingCells | None:
-    """training_cells.json of a version's folder; None where the version was registered without it."""
+    """training_cells.json of a version's folder; None where the version was logged without it."""
     path = folder / TRAINING_FILE
     return TrainingCells(**json.loads(path.read_text())) if path.exists() else None

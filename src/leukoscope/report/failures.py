@@ -10,6 +10,7 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from leukoscope.evaluation.metrics import CLASSES, called_all
+from leukoscope.paths import inside
 from leukoscope.report.evidence import Estimate, Evidence, Result
 from leukoscope.report.samples import picture_uri
 
@@ -72,7 +73,9 @@ class Shown(NamedTuple):
     def thumbnails(self, cells: pd.DataFrame) -> list[Thumbnail]:
         """Cells with their pictures."""
         columns = cells[["subject", "p_all", "file"]].itertuples(index=False, name=None)
-        return [Thumbnail(subject, p, picture_uri(self.folder / file, self.frame)) for subject, p, file in columns]
+        return [
+            Thumbnail(subject, p, picture_uri(inside(self.folder, file), self.frame)) for subject, p, file in columns
+        ]
 
 
 def failures(evidence: Evidence, result: Result) -> list[OfClass]:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from leukoscope.evaluation.metrics import CLASSES, called_all
+from leukoscope.paths import inside
 from leukoscope.report.evidence import Evidence, Result
 from leukoscope.report.samples import picture_uri
 
@@ -63,4 +64,4 @@ def gallery(evidence: Evidence, result: Result) -> list[Calls]:
 
 def _pictures(rows: pd.DataFrame, folder: Path, frame: int) -> list[Called]:
     columns = rows[["subject", "p_all", "threshold", "file"]].itertuples(index=False, name=None)
-    return [Called(subject, p, at, file, picture_uri(folder / file, frame)) for subject, p, at, file in columns]
+    return [Called(subject, p, at, file, picture_uri(inside(folder, file), frame)) for subject, p, at, file in columns]

@@ -9,6 +9,7 @@ import pandas as pd
 
 from leukoscope.evaluation.importance import GROUPS_FILE, IMAGES_FILE, PARTS_FILE
 from leukoscope.evaluation.metrics import CLASSES
+from leukoscope.paths import inside
 from leukoscope.report.evidence import Estimate, Evidence, Result
 from leukoscope.report.forest import Axis, axis_of
 from leukoscope.report.samples import picture_uri
@@ -127,6 +128,6 @@ def _moved(evidence: Evidence, result: Result, exchanged: pd.DataFrame) -> list[
     folder, frame = evidence.root / "data/raw/images", int(result.decision["settings"]["frame"])
     columns = shown[["label", "subject", "p_as_is", "p_exchanged", "file"]].itertuples(index=False, name=None)
     return [
-        Moved(CLASSES[label], subject, before, after, picture_uri(folder / file, frame))
+        Moved(CLASSES[label], subject, before, after, picture_uri(inside(folder, file), frame))
         for label, subject, before, after, file in columns
     ]

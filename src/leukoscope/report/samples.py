@@ -14,6 +14,7 @@ from PIL import Image
 from leukoscope.data.pack import frame_and_resize
 from leukoscope.data.reading import read_rgb
 from leukoscope.evaluation.metrics import CLASSES
+from leukoscope.paths import inside
 
 SUBJECTS = 6  # of each class
 PIXELS = 168  # of a picture's side
@@ -40,7 +41,7 @@ def sample_cells(images: pd.DataFrame, folder: Path, frame: int) -> list[Sample]
         places = np.linspace(0, len(subjects) - 1, min(SUBJECTS, len(subjects))).round().astype(int)
         for subject in (subjects[place] for place in places):
             cells = known[known["subject"] == subject]
-            uri = picture_uri(folder / cells["file"].iloc[len(cells) // 2], frame)
+            uri = picture_uri(inside(folder, cells["file"].iloc[len(cells) // 2]), frame)
             samples.append(Sample(name, str(subject), uri))
     return samples
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from leukoscope.errors import DataError
+from leukoscope.paths import inside
 from leukoscope.report.cautions import RESEARCH_ONLY, Caution, Marks, cautions, gap_mark, marks
 
 Numbers = Mapping[str, float]
@@ -96,7 +97,7 @@ def terminal_table(
 def _decisions(models: Path, summary: Mapping[str, Mapping[str, Numbers]]) -> list[dict[str, Any]]:
     """decision.json of each row and protocol in `summary`. Raises DataError where one is missing."""
     names = [f"{row}-{column}" for row, columns in summary.items() for column in columns if column != GAP]
-    paths = [models / name / "decision.json" for name in names]
+    paths = [inside(models, name) / "decision.json" for name in names]
     if missing := [path for path in paths if not path.exists()]:
         raise DataError(f"{missing[0]} is missing: run dvc repro")
     return [json.loads(path.read_text()) for path in paths]
