@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from leukoscope.atomic import write_json
+from leukoscope.core.files import write_json
 from leukoscope.report.markdown import put_into
 
 FOLDER = Path(__file__).parent

@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 
 from benchmarks.measuring import Reach, cells, report, side_by_side, speed
-from leukoscope.config import Augment
-from leukoscope.data.augment import apply_draw, draw, source_of_target
-from leukoscope.data.pack import frame_and_resize
+from leukoscope.config.params import Augment
+from leukoscope.imaging.augmentation import apply_draw, source_of_target
+from leukoscope.imaging.draws import draw
+from leukoscope.imaging.framing import frame_and_resize
 
 FRAME, SIZE, PICTURES, KERAS_PICTURES = 300, 224, 1500, 60
 

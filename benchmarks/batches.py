@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from benchmarks.measuring import Measured, Reach, cells, report, side_by_side, speed
-from leukoscope.config import Augment
-from leukoscope.data.pack import frame_and_resize
+from leukoscope.config.params import Augment
+from leukoscope.imaging.framing import frame_and_resize
 
 FRAME, SIZE, BATCH = 300, 224, 40
 PICTURES, KERAS_PICTURES = 50 * BATCH, 10 * BATCH  # the peer takes seconds for a few hundred
@@ -39,7 +39,7 @@ def packed_batches(pictures: int, folder: Path) -> Callable[[], Iterator[np.ndar
     """Epochs of finetuning's batches over packed pictures, through the adapter and threads that `fit` gives them."""
     from keras.src.trainers.data_adapters import get_data_adapter
 
-    from leukoscope.models.pictures import AugmentedPictures, EpochBatches
+    from leukoscope.training.batches import AugmentedPictures, EpochBatches
 
     pack = np.lib.format.open_memmap(folder / "pack.npy", "w+", np.uint8, (pictures, SIZE, SIZE, 3))
     drawn = [frame_and_resize(cell, FRAME, SIZE) for cell in cells(BATCH)]

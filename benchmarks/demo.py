@@ -76,7 +76,7 @@ def score_with_mlflow(pictures: Path) -> None:
     """What MLflow's documentation shows, with Pillow to read: the champion's p(ALL) [files], into peer.npy."""
     import mlflow
 
-    from leukoscope.mlflow_store import tracking_uri
+    from leukoscope.tracking.store import tracking_uri
 
     mlflow.set_tracking_uri(tracking_uri())
     model = mlflow.pyfunc.load_model("models:/leukoscope-synthetic@champion")

@@ -11,11 +11,11 @@ from statistics import median
 import numpy as np
 
 from benchmarks.measuring import Measured, Reach, cells, report, side_by_side, speed
-from leukoscope.data.pack import frame_and_resize
-from leukoscope.models import load_keras
-from leukoscope.models.assembly import pool
-from leukoscope.models.backbones import build_backbone
-from leukoscope.models.engine import BATCH, PooledFeatures, export
+from leukoscope.features.backbones import build_backbone
+from leukoscope.features.engine import BATCH, PooledFeatures, export
+from leukoscope.features.keras_loading import load_keras
+from leukoscope.imaging.framing import frame_and_resize
+from leukoscope.training.assembly import pool
 
 FRAME, SIZE, PICTURES = 300, 224, 32  # one batch of Keras's default size
 BESIDE_KERAS = {"efficientnetb3": 2.5, "mobilenetv2": 4, "resnet50": 1.5, "densenet121": 1.5, "inceptionv3": 1.2}

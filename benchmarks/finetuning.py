@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.measuring import Reach, cells, duration, report
-from leukoscope.config import Augment, ModelSettings, Train
-from leukoscope.data.pack import frame_and_resize
+from leukoscope.config.params import Augment, Train
+from leukoscope.config.rows import ModelSettings
+from leukoscope.imaging.framing import frame_and_resize
 
 FRAME, SIZE, TRAINED, VALIDATED, ROUNDS = 300, 128, 600, 120, 3
 ROW = ModelSettings(backbone="mobilenetv2", weights="none", frame=FRAME, size=SIZE, mode="finetune")
@@ -38,7 +39,8 @@ def main() -> None:
 
 def finetune(ended: EpochEnded) -> None:
     """As the stage train does it: packed pictures, new draws each epoch, a checkpoint after each."""
-    from leukoscope.models.training import Training, TrainingData
+    from leukoscope.training.task import TrainingData
+    from leukoscope.training.training import Training
 
     names = np.array([f"{number:064x}" for number in range(TRAINED + VALIDATED)])
     pictures, labels = _pictures_and_labels()
@@ -54,10 +56,10 @@ def fit_on_arrays(ended: EpochEnded) -> None:
     """The same model, optimiser and batches."""
     import keras
 
-    from leukoscope.models.assembly import trainable_model
-    from leukoscope.models.backbones import batchnorms, build_backbone, trunk_of
-    from leukoscope.models.fitting import targets
-    from leukoscope.models.heads import build_head, compile_for_training
+    from leukoscope.features.backbones import batchnorms, build_backbone, trunk_of
+    from leukoscope.training.assembly import trainable_model
+    from leukoscope.training.fitting import targets
+    from leukoscope.training.heads import build_head, compile_for_training
 
     backbone = build_backbone(ROW.backbone, ROW.weights, FRAME, SIZE)
     for norm in batchnorms(trunk_of(backbone)):

@@ -17,8 +17,8 @@ from PIL import Image
 from scipy import ndimage
 
 from benchmarks.measuring import Reach, cells, report, side_by_side, speed
-from leukoscope.data.cell import BACKGROUND
-from leukoscope.data.manifest import INDEX_COLUMNS, build_manifest
+from leukoscope.data.quality.manifest import INDEX_COLUMNS, build_manifest
+from leukoscope.imaging.cell import BACKGROUND
 
 DRAWN, FILES, ROUNDS = 40, 400, 5
 

@@ -90,7 +90,7 @@ def timed(work: Callable[[], object]) -> float:
 
 def cells(count: int, seed: int = 7) -> list[Any]:
     """`count` synthetic cells, uint8 [450, 450, 3]: what is drawn does not matter here, its size and its black do."""
-    from leukoscope.data.synthetic import fixed_cells
+    from leukoscope.data.synthetic.cells import fixed_cells
 
     return list(fixed_cells(count, seed))
 

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.measuring import Reach, duration, report, side_by_side
-from leukoscope.data.catalogue import TABLE_I
+from leukoscope.data.sources.catalogue import TABLE_I
 
 ROOT = Path(__file__).parents[1]
 IMAGES = sum(row.images for row in TABLE_I.values())

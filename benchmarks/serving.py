@@ -58,12 +58,12 @@ def of_backbone(name: str, bodies: list[bytes]) -> list:
 
 def write_model(name: str, path: Path) -> None:
     """A row on this backbone, of random weights, as the registry keeps it for scoring."""
-    from leukoscope.config import ModelSettings
-    from leukoscope.models import load_keras
-    from leukoscope.models.assembly import raw_model
-    from leukoscope.models.backbones import build_backbone
-    from leukoscope.models.heads import build_head
-    from leukoscope.models.scoring import export_scoring
+    from leukoscope.config.rows import ModelSettings
+    from leukoscope.features.backbones import build_backbone
+    from leukoscope.features.keras_loading import load_keras
+    from leukoscope.registry.runtime import export_scoring
+    from leukoscope.training.assembly import raw_model
+    from leukoscope.training.heads import build_head
 
     load_keras()
     row = ModelSettings(backbone=name, weights="none", frame=FRAME, size=SIZE, pooling="avg", head="plain")
@@ -86,8 +86,8 @@ def server(model: Path, kind: str) -> Iterator[int]:
 
 def be_server(model: Path, kind: str) -> None:
     """Serve a model file until told to stop; the port is printed."""
-    from leukoscope.models.scoring import BATCH, Scorer
-    from leukoscope.prediction.champion import Champion
+    from leukoscope.registry.champion import Champion
+    from leukoscope.registry.runtime import BATCH, Scorer
     from leukoscope.serving.app import application
     from leukoscope.serving.limits import Limits
     from leukoscope.serving.live import AT_ONCE, Live, Loaded

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.measuring import Reach, cells, duration, report, side_by_side
-from leukoscope.config import ModelSettings, Train
-from leukoscope.data.pack import frame_and_resize
-from leukoscope.models import load_keras
-from leukoscope.models.backbones import build_backbone
-from leukoscope.models.engine import PooledFeatures, converted_backbone
-from leukoscope.models.fitting import HeadFitter, History, Vectors, targets
-from leukoscope.models.heads import build_head, compile_for_training
+from leukoscope.config.params import Train
+from leukoscope.config.rows import ModelSettings
+from leukoscope.features.backbones import build_backbone
+from leukoscope.features.engine import PooledFeatures, converted_backbone
+from leukoscope.features.keras_loading import load_keras
+from leukoscope.imaging.framing import frame_and_resize
+from leukoscope.training.fitting import HeadFitter, History, Vectors, targets
+from leukoscope.training.heads import build_head, compile_for_training
 
 if TYPE_CHECKING:
     import keras

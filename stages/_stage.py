@@ -12,8 +12,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from leukoscope.errors import run_reporting_errors
-from leukoscope.progress import time_in_words
+from leukoscope.core.errors import run_reporting_errors
+from leukoscope.core.progress import time_in_words
 
 STARTED = time.monotonic()
 # What to look at is for the last stage to say; after the others DVC goes on by itself, unless a person ran one by hand.

@@ -6,13 +6,13 @@ from pathlib import Path
 import pandas as pd
 from _stage import main
 
-from leukoscope.atomic import new_file
-from leukoscope.config import load_params
-from leukoscope.data.augment import draw_table
-from leukoscope.data.pack import frame_and_resize
-from leukoscope.data.preview import draw_preview
-from leukoscope.data.reading import read_rgb
-from leukoscope.paths import inside
+from leukoscope.config.params import load_params
+from leukoscope.core.files import new_file
+from leukoscope.core.paths import inside
+from leukoscope.imaging.draws import draw_table
+from leukoscope.imaging.framing import frame_and_resize
+from leukoscope.imaging.preview import draw_preview
+from leukoscope.imaging.reading import read_rgb
 
 
 def run() -> str:

@@ -6,11 +6,11 @@ from pathlib import Path
 import pandas as pd
 from _stage import main
 
-from leukoscope import workplace
 from leukoscope.cluster.embedding import engine_of
-from leukoscope.config import load_params
+from leukoscope.config.params import load_params
+from leukoscope.core import checkout
 from leukoscope.data.pack import open_pack
-from leukoscope.models.embedding import embed, reference_pack
+from leukoscope.features.embedding import embed, reference_pack
 
 
 def run(name: str) -> str:
@@ -25,7 +25,7 @@ def run(name: str) -> str:
     draws = pd.read_parquet("data/augment/draws.parquet")
     params = load_params()
     keep_black = params.augment.keep_black
-    embed(row, images, packed, draws, keep_black, workplace.store(), folder, engine_of(params.compute))
+    embed(row, images, packed, draws, keep_black, checkout.store(), folder, engine_of(params.compute))
     return str(folder)
 
 

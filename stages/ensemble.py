@@ -6,10 +6,12 @@ from pathlib import Path
 import pandas as pd
 from _stage import main
 
-from leukoscope import ensembles, tracking
-from leukoscope.atomic import write_json
-from leukoscope.config import load_params
+from leukoscope.artifacts.decision import DECISION_FILE
+from leukoscope.config.params import load_params
+from leukoscope.core.files import write_json
+from leukoscope.evaluation import ensembles
 from leukoscope.evaluation.result_folder import write_result
+from leukoscope.tracking import runs
 
 
 def run(name: str, protocol: str) -> str:
@@ -20,10 +22,10 @@ def run(name: str, protocol: str) -> str:
     members = ensembles.read_members(listed, protocol)
     predictions = ensembles.mean_predictions(name, members)
     decision = ensembles.decide_ensemble(name, members, predictions, params.threshold, params.evaluate)
-    write_json(Path("models") / f"{name}-{protocol}" / ensembles.DECISION_FILE, decision)
+    write_json(Path("models") / f"{name}-{protocol}" / DECISION_FILE, decision)
     results = Path("results") / f"{name}-{protocol}"
     metrics = write_result(results, decision, predictions, images, params.evaluate)
-    tracking.log_evaluation(decision, metrics, results)
+    runs.log_evaluation(decision, metrics, results)
     return str(results)
 
 

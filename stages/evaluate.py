@@ -5,15 +5,16 @@ from pathlib import Path
 import pandas as pd
 from _stage import main
 
-from leukoscope import tracking
-from leukoscope.atomic import write_json
-from leukoscope.config import load_params
-from leukoscope.ensembles import fingerprint
-from leukoscope.evaluation.decision import refuse_other_data, refuse_seen_images
+from leukoscope.artifacts.decision import read_decision
+from leukoscope.config.params import load_params
+from leukoscope.core.files import write_json
+from leukoscope.evaluation.checks import refuse_other_data, refuse_seen_images
+from leukoscope.evaluation.ensembles import fingerprint
+from leukoscope.evaluation.exchanged import exchanged_predictions
 from leukoscope.evaluation.result_folder import write_result
-from leukoscope.models import saved_folds
-from leukoscope.models.exchanged import exchanged_predictions
-from leukoscope.models.inputs import read_inputs
+from leukoscope.tracking import runs
+from leukoscope.training import saved_folds
+from leukoscope.training.inputs import read_inputs
 
 
 def run(name: str, protocol: str) -> str:
@@ -21,7 +22,7 @@ def run(name: str, protocol: str) -> str:
     params = load_params()
     inputs = read_inputs(params, name, protocol)
     trained = Path("models") / f"{name}-{protocol}"
-    decision = saved_folds.read_decision(trained)
+    decision = read_decision(trained)
     refuse_seen_images(decision, inputs.split, inputs.images)
     refuse_other_data(decision, inputs.about)
     predictions = pd.concat(
@@ -33,7 +34,7 @@ def run(name: str, protocol: str) -> str:
     exchanged = exchanged_predictions(trained, inputs, params.evaluate.seed)
     metrics = write_result(results, decision, predictions, inputs.images, params.evaluate, history, exchanged)
     write_json(Path("data/evaluated") / protocol / f"{name}.json", fingerprint(trained, results))
-    tracking.log_evaluation(decision, metrics, results)
+    runs.log_evaluation(decision, metrics, results)
     return str(results)
 
 

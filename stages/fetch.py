@@ -2,8 +2,8 @@
 
 from _stage import main
 
-from leukoscope.config import load_params
-from leukoscope.data.sources import fetch
+from leukoscope.config.params import load_params
+from leukoscope.data.sources.fetch import fetch
 
 
 def run() -> str:

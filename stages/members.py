@@ -5,8 +5,8 @@ from pathlib import Path
 
 from _stage import main
 
-from leukoscope.atomic import new_folder, write_json
-from leukoscope.config import load_params
+from leukoscope.config.params import load_params
+from leukoscope.core.files import new_folder, write_json
 
 
 def run(name: str) -> str:

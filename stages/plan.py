@@ -4,7 +4,7 @@ from pathlib import Path
 
 from _stage import main
 
-from leukoscope.config import load_params
+from leukoscope.config.params import load_params
 from leukoscope.data.plan import write_plan
 
 

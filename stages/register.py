@@ -5,10 +5,10 @@ from pathlib import Path
 import pandas as pd
 from _stage import main
 
-from leukoscope.atomic import write_json
-from leukoscope.config import load_params
-from leukoscope.prediction import training_range
-from leukoscope.promotion import register
+from leukoscope.config.params import load_params
+from leukoscope.core.files import write_json
+from leukoscope.registry import training_range
+from leukoscope.registry.promotion import register
 
 COLUMNS = ["file", *training_range.COLUMNS]
 

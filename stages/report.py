@@ -2,7 +2,7 @@
 
 from _stage import main
 
-from leukoscope.config import load_params
+from leukoscope.config.params import load_params
 from leukoscope.report.page import write_report
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 from _stage import main
 
-from leukoscope.atomic import new_file
-from leukoscope.config import load_params
+from leukoscope.config.params import load_params
+from leukoscope.core.files import new_file
 from leukoscope.data.splits import make_splits
 
 

@@ -5,27 +5,28 @@ from pathlib import Path
 import pandas as pd
 from _stage import main
 
-from leukoscope import tracking, workplace
-from leukoscope.atomic import new_folder, write_json
-from leukoscope.config import load_params
-from leukoscope.evaluation.decision import decide
-from leukoscope.models import saved_folds
-from leukoscope.models.architecture import whole_row
-from leukoscope.models.inputs import read_inputs
-from leukoscope.models.timing import TIMING_FILE, EpochClock
-from leukoscope.models.training import Training
+from leukoscope.config.params import load_params
+from leukoscope.core import checkout
+from leukoscope.core.files import new_folder, write_json
+from leukoscope.features.architecture import whole_row
+from leukoscope.stats.operating_point import decide
+from leukoscope.tracking import runs
+from leukoscope.training import saved_folds
+from leukoscope.training.inputs import read_inputs
+from leukoscope.training.timing import TIMING_FILE, EpochClock
+from leukoscope.training.training import Training
 
 
 def run(name: str, protocol: str) -> str:
     """Write models/<row>-<protocol>."""
     params = load_params()
     inputs = read_inputs(params, name, protocol)
-    training = Training(inputs.row, params.train, params.augment, inputs.data, inputs.split, workplace.store())
+    training = Training(inputs.row, params.train, params.augment, inputs.data, inputs.split, checkout.store())
     validation = inputs.split[inputs.split["side"] == "val"]
     weights, history, predictions = {}, [], []
     with (
         new_folder(Path("models") / f"{name}-{protocol}") as folder,
-        tracking.training(inputs.about, params.train) as tracked,
+        runs.training(inputs.about, params.train) as tracked,
     ):
         clock = EpochClock(tracked.epoch)
         for trained in training.folds(clock.epoch, past=tracked.epoch):

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from _stage import main
 
-from leukoscope.config import load_params
-from leukoscope.data.validation import validate
+from leukoscope.config.params import load_params
+from leukoscope.data.quality.validation import validate
 
 
 def run() -> str:

@@ -14,8 +14,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, settings
 
-from benchmarks import postgres
-from tests.serving import browser
+from tests.fixtures import browser, postgres
 
 
 def image_table(subjects: dict[str, int], per_subject: int = 6, set_: str = "train") -> pd.DataFrame:

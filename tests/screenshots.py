@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from leukoscope import mlflow_pages
-from leukoscope.config import load_params
-from leukoscope.errors import DataError
-from tests.serving.browser import Page, chromium
+from leukoscope.config.params import load_params
+from leukoscope.core.errors import DataError
+from leukoscope.tracking.runs import pages as mlflow_pages
+from tests.fixtures.browser import Page, chromium
 from tests.serving.screenshots import FIGURES, smaller
 
 LIMIT = 900  # seconds: MLflow's pages are some megabytes of scripts

@@ -22,12 +22,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from leukoscope.config import Params, load_params
-from leukoscope.data.archives import unpack
-from leukoscope.data.label_files import is_listing, is_prelim, read_listing, read_prelim
-from leukoscope.data.names import SETS, parse_path
-from leukoscope.data.reading import MAX_PIXELS, read_rgb
-from leukoscope.errors import ConfigError, DataError, LeukoscopeError, message
+from leukoscope.config.params import Params, load_params
+from leukoscope.core.errors import ConfigError, DataError, LeukoscopeError, message
+from leukoscope.data.sources.archives import unpack
+from leukoscope.data.sources.label_files import is_listing, is_prelim, read_listing, read_prelim
+from leukoscope.data.sources.names import SETS, parse_path
+from leukoscope.imaging.reading import MAX_PIXELS, read_rgb
 
 many = settings(max_examples=10 * settings.default.max_examples)  # type: ignore[union-attr]  # conftest loads a profile
 

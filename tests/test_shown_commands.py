@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from tests.pipeline.checkout import ROOT
-from tests.pipeline.shown_commands import DOCUMENTS, commands_of, examples, programs
+from tests.fixtures.checkout import ROOT
+from tests.fixtures.shown_commands import DOCUMENTS, commands_of, examples, programs
 
 LEUKOSCOPE = [
     (where, command.removeprefix("uv run "))

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from leukoscope.errors import UserError, run_reporting_errors
+from leukoscope.core.errors import UserError, run_reporting_errors
 from leukoscope.serving.limits import Limits
 
 if TYPE_CHECKING:
-    from leukoscope.config import Compute
+    from leukoscope.config.params import Compute
+
 
 app = typer.Typer(
     help="Leukemia cell classifiers, from images to a promoted model, with honest numbers.",
@@ -28,7 +29,7 @@ Engine = Literal["local", "ray"]
 
 def _rows(incomplete: str) -> list[str]:
     """The rows of params.yaml, for the shell to complete; none outside of a checkout."""
-    from leukoscope.config import load_params
+    from leukoscope.config.params import load_params
 
     try:
         return [row for row in load_params().models if row.startswith(incomplete)]
@@ -37,19 +38,19 @@ def _rows(incomplete: str) -> list[str]:
 
 
 def _profiles(incomplete: str) -> list[str]:
-    from leukoscope.profile import profile_names
+    from leukoscope.config.profile import profile_names
 
     return [name for name in profile_names() if name.startswith(incomplete)]
 
 
 def _data_name() -> str:
-    from leukoscope.config import load_params
+    from leukoscope.config.params import load_params
 
     return load_params().fetch.name
 
 
 def _compute(engine: Engine | None) -> Compute:
-    from leukoscope.config import load_params
+    from leukoscope.config.params import load_params
 
     compute = load_params().compute
     return compute if engine is None else compute.model_copy(update={"engine": engine})
@@ -97,19 +98,19 @@ def predict(
 
     Example: leukoscope predict data/raw/images --csv scores.csv
     """
-    from leukoscope import registry
     from leukoscope.prediction import command
+    from leukoscope.registry import loading
 
     wanted = command.Wanted(csv=csv, jsonl=jsonl, subjects=subjects, scale=scale, prevalence=prevalence)
     if parquet is None:
         if engine:
             raise UserError("--engine says where parquet files are computed: name their folder with --parquet")
-        command.predict([*map(Path, paths)], lambda: registry.load_champion(_data_name(), version), wanted)
+        command.predict([*map(Path, paths)], lambda: loading.load_champion(_data_name(), version), wanted)
         return
     from leukoscope.cluster.prediction import run_of
 
     run = run_of(_compute(engine))
-    command.predict_shards(paths, lambda: registry.load_version(_data_name(), version), parquet, wanted, run)
+    command.predict_shards(paths, lambda: loading.load_version(_data_name(), version), parquet, wanted, run)
 
 
 @app.command()
@@ -125,7 +126,7 @@ def explain(
 
     Example: leukoscope explain data/raw/images/C-NMC_Leukemia/validation_data
     """
-    from leukoscope.explain import explain_command
+    from leukoscope.explain.command import explain_command
 
     explain_command(paths, _data_name(), version, out, typer.echo, sanity=sanity)
 
@@ -136,7 +137,7 @@ def audit() -> None:
 
     Example: leukoscope audit
     """
-    from leukoscope.data.duplicates import audit_text
+    from leukoscope.data.quality.duplicates import audit_text
 
     typer.echo(audit_text(Path("reports")))
 
@@ -147,10 +148,10 @@ def summary() -> None:
 
     Example: leukoscope summary
     """
-    from leukoscope import registry
-    from leukoscope.report import terminal_summary
+    from leukoscope.registry import versions
+    from leukoscope.report.terminal import terminal_summary
 
-    typer.echo(terminal_summary(Path("reports"), registry.champion_or_none(_data_name())))
+    typer.echo(terminal_summary(Path("reports"), versions.champion_or_none(_data_name())))
 
 
 @app.command()
@@ -182,15 +183,15 @@ def card(
 
     Example: leukoscope card --into docs/model_card.md
     """
+    from leukoscope.registry.card import BEGIN, END, model_card, read_facts
     from leukoscope.report.markdown import put_into
-    from leukoscope.report.model_card import BEGIN, END, model_card, read_facts
 
     if facts:
         text = model_card(read_facts(facts))
     else:
-        from leukoscope import registry
+        from leukoscope.registry import loading
 
-        text = model_card(registry.card_facts(_data_name(), version))
+        text = model_card(loading.card_facts(_data_name(), version))
     if into:
         put_into(text, into, (BEGIN, END))
         typer.echo(f"{into}: model card replaced")
@@ -204,9 +205,9 @@ def champion() -> None:
 
     Example: leukoscope champion
     """
-    from leukoscope import registry
+    from leukoscope.registry import versions
 
-    typer.echo(registry.describe(_data_name()))
+    typer.echo(versions.describe(_data_name()))
 
 
 @app.command()
@@ -218,9 +219,9 @@ def promote(
 
     Example: leukoscope promote 2 --reason "better on our own smears"
     """
-    from leukoscope import registry
+    from leukoscope.registry import versions
 
-    typer.echo(registry.promote(_data_name(), version, reason))
+    typer.echo(versions.promote(_data_name(), version, reason))
 
 
 @app.command()
@@ -229,9 +230,9 @@ def rollback() -> None:
 
     Example: leukoscope rollback
     """
-    from leukoscope import registry
+    from leukoscope.registry import versions
 
-    typer.echo(registry.rollback(_data_name()))
+    typer.echo(versions.rollback(_data_name()))
 
 
 @app.command()
@@ -246,7 +247,7 @@ def profile(
 
     Example: leukoscope profile cnmc-frozen
     """
-    from leukoscope.profile import apply_profile
+    from leukoscope.config.profile import apply_profile
 
     typer.echo(apply_profile(name) or f"params.yaml says what profile {name} does: nothing to change")
     typer.echo("next: uv run leukoscope weights; uv run dvc repro", err=True)
@@ -265,7 +266,7 @@ def train(
     Example: leukoscope train --all
     """
     from leukoscope.cluster.training import train_rows
-    from leukoscope.config import chosen_rows, load_params
+    from leukoscope.config.params import chosen_rows, load_params
 
     params = load_params()
     train_rows(params, chosen_rows(params, row, every=every), typer.echo)
@@ -289,12 +290,16 @@ def tune(
 
     Example: leukoscope tune modified_mobilenet --trials 10
     """
-    from leukoscope.config import chosen_rows, load_params
+    from leukoscope.cluster.studies import start_of
+    from leukoscope.config.params import chosen_rows, load_params
     from leukoscope.tuning import command
 
     params = load_params()
+    start = start_of(params.compute)
     for name in chosen_rows(params, row, every=every):
-        command.tune(params, name, trials, workers, typer.echo, another=another, apply=apply, nested=nested)
+        command.tune(
+            params, name, trials, workers, typer.echo, another=another, apply=apply, nested=nested, start=start
+        )
 
 
 @app.command()
@@ -305,7 +310,7 @@ def dashboard(
 
     Example: leukoscope dashboard --port 8081
     """
-    from leukoscope.config import load_params
+    from leukoscope.config.params import load_params
     from leukoscope.tuning.storage import dashboard_command
 
     command = dashboard_command(load_params().tune.storage, port)
@@ -361,8 +366,8 @@ def weights() -> None:
 
     Example: leukoscope weights
     """
-    from leukoscope.config import load_params
-    from leukoscope.models.inventory import weights_text
+    from leukoscope.config.params import load_params
+    from leukoscope.features.inventory import weights_text
 
     typer.echo(weights_text(load_params()))
 
@@ -395,10 +400,10 @@ def ui(
 
     Example: leukoscope ui --port 5001
     """
-    from leukoscope import mlflow_pages
+    from leukoscope.tracking import pages
 
-    command = mlflow_pages.ui_command(port)
-    typer.echo(f"MLflow: {mlflow_pages.ui_page(port, _data_name())} (Ctrl-C ends it)")
+    command = pages.ui_command(port)
+    typer.echo(f"MLflow: {pages.ui_page(port, _data_name())} (Ctrl-C ends it)")
     sys.stdout.flush()
     os.execvp(command[0], command)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.nodes import Cluster, two_nodes
+from tests.fixtures.nodes import Cluster, two_nodes
 from tests.prediction.conftest import cells, folder, model_file
 
 __all__ = ["cells", "folder", "model_file"]

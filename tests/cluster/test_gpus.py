@@ -12,18 +12,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.nodes import Cluster
 from leukoscope.cluster.embedding import engine_of
 from leukoscope.cluster.prediction import run_of
-from leukoscope.config import Augment, Compute
-from leukoscope.data.augment import draw_table
-from leukoscope.data.pack import centre_frame
-from leukoscope.models.embedding import HERE, Engine, embed, read_features
-from leukoscope.prediction.champion import Version
+from leukoscope.config.params import Augment, Compute
+from leukoscope.config.rows import ModelSettings
+from leukoscope.features.embedding import HERE, Engine, embed, read_features
+from leukoscope.imaging.draws import draw_table
+from leukoscope.imaging.framing import centre_frame
 from leukoscope.prediction.places import stored_below
 from leukoscope.prediction.shards import Job, shards_of
-from leukoscope.registry import MODEL_FILE
-from leukoscope.row_settings import ModelSettings
+from leukoscope.registry.champion import Version
+from leukoscope.registry.files import MODEL_FILE
+from tests.fixtures.nodes import Cluster
 from tests.prediction.conftest import FRAME, GAIN, decision
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]

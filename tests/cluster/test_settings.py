@@ -10,8 +10,8 @@ import pytest
 
 from leukoscope.cluster.connection import connected, places, readers
 from leukoscope.cluster.training import train_rows
-from leukoscope.config import Compute, Params, Tune
-from leukoscope.errors import ConfigError, StudyError
+from leukoscope.config.params import Compute, Params, Tune
+from leukoscope.core.errors import ConfigError, StudyError
 from leukoscope.tuning.launch import run_study
 
 ROWS = {"a": {"backbone": "mobilenetv2"}}

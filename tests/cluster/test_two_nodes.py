@@ -20,18 +20,18 @@ import pytest
 import yaml
 from optuna.trial import FrozenTrial
 
-from benchmarks.nodes import Cluster
-from benchmarks.postgres import Server, postgres
-from leukoscope.config import Compute, load_params
-from leukoscope.models.scoring import SCORING_FILE
-from leukoscope.prediction.champion import Version
+from leukoscope.config.params import Compute, load_params
 from leukoscope.prediction.places import stored_below
 from leukoscope.prediction.shards import Job, missing, shards_of
+from leukoscope.registry.champion import Version
+from leukoscope.registry.runtime import SCORING_FILE
 from leukoscope.tuning.bench import Bench
-from tests.pipeline.checkout import ROOT, TINY, Checkout, tiny_checkout
+from tests.fixtures.checkout import ROOT, TINY, Checkout, tiny_checkout
+from tests.fixtures.nodes import Cluster
+from tests.fixtures.postgres import Server, postgres
+from tests.fixtures.stores import answering, free_port
+from tests.fixtures.tune_commands import ROW, assert_nothing_was_lost, busy, finished, process_of, trials, until
 from tests.prediction.conftest import decision
-from tests.stores import answering, free_port
-from tests.tuning.commands import ROW, assert_nothing_was_lost, busy, finished, process_of, trials, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.postgres]
 

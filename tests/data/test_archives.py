@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from leukoscope.data.archives import unpack
-from leukoscope.errors import DataError
-from tests.standin import picture_bytes
+from leukoscope.core.errors import DataError
+from leukoscope.data.sources.archives import unpack
+from tests.fixtures.standin import picture_bytes
 
 TAR_MODES = {"tar": "w", "tar.gz": "w:gz", "tar.bz2": "w:bz2", "tar.xz": "w:xz"}
 CONTENT = {f"set/all/p1/{number}.bmp": picture_bytes(str(number)) for number in range(4)} | {"set/labels.csv": b"a,b\n"}

@@ -7,12 +7,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from leukoscope.config import Fetch
-from leukoscope.data.catalogue import TABLE_I, is_complete, load_catalogue, verify
-from leukoscope.data.names import parse_path
-from leukoscope.data.sources import fetch
-from leukoscope.errors import DataError
-from tests.standin import picture_bytes
+from leukoscope.config.params import Fetch
+from leukoscope.core.errors import DataError
+from leukoscope.data.sources.catalogue import TABLE_I, is_complete, load_catalogue, verify
+from leukoscope.data.sources.fetch import fetch
+from leukoscope.data.sources.names import parse_path
+from tests.fixtures.standin import picture_bytes
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leukoscope.data.cell import find_cell, perceptual_hash, portrait
-from leukoscope.data.duplicates import assign_groups, audit_text, find_duplicates
-from leukoscope.data.likeness import TURNS, turned, turned_hashes
-from leukoscope.data.manifest import build_manifest
-from leukoscope.data.reading import read_rgb
-from leukoscope.errors import DataError
-from tests.data.raw_folders import COPIES, Shot, drawn, photographed_again, write_raw
+from leukoscope.core.errors import DataError
+from leukoscope.data.quality.duplicates import assign_groups, audit_text, find_duplicates
+from leukoscope.data.quality.likeness import TURNS, turned, turned_hashes
+from leukoscope.data.quality.manifest import build_manifest
+from leukoscope.imaging.cell import find_cell, perceptual_hash, portrait
+from leukoscope.imaging.reading import read_rgb
+from tests.fixtures.raw_folders import COPIES, Shot, drawn, photographed_again, write_raw
 
 
 def found(raw: Path, shots: list[Shot]) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from leukoscope.data.expectations import Finding, Suite, check, cnmc_2019, content
+from leukoscope.data.quality.expectations import Finding, Suite, check, cnmc_2019, content
 
 SOUND = {
     "file": "a.png",

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from leukoscope.data.label_files import Listed, is_listing, is_prelim, read_listing, read_prelim
-from leukoscope.errors import DataError
+from leukoscope.core.errors import DataError
+from leukoscope.data.sources.label_files import Listed, is_listing, is_prelim, read_listing, read_prelim
 
 OFFICIAL = "Patient_ID,new_names,labels\n"
 

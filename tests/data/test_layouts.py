@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from leukoscope.config import Fetch
-from leukoscope.data.layouts import ImageSet, find_images
-from leukoscope.errors import DataError
-from tests.standin import picture_bytes
+from leukoscope.config.params import Fetch
+from leukoscope.core.errors import DataError
+from leukoscope.data.sources.layouts import ImageSet, find_images
+from tests.fixtures.standin import picture_bytes
 
 UIDS = ("UID_4_1_1_all", "UID_4_1_2_all", "UID_H4_1_1_hem", "UID_h3_2_1_hem")
 LABELS = """Patient_ID,new_names,labels

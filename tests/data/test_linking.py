@@ -6,8 +6,8 @@ from tempfile import TemporaryDirectory
 import pytest
 from dvc_objects.fs.system import reflink
 
-from leukoscope.data.linking import link_files, move_files
-from tests.standin import picture_bytes
+from leukoscope.data.sources.linking import link_files, move_files
+from tests.fixtures.standin import picture_bytes
 
 
 @pytest.fixture

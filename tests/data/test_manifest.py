@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import ndimage
 
-from leukoscope.data.cell import BACKGROUND, SIZEABLE
-from leukoscope.data.manifest import SCHEMA, build_manifest, read_index, to_table
-from leukoscope.errors import DataError
-from tests.data.raw_folders import Shot, drawn, encoded, sound_shots, write_raw
+from leukoscope.core.errors import DataError
+from leukoscope.data.quality.manifest import SCHEMA, build_manifest, read_index, to_table
+from leukoscope.imaging.cell import BACKGROUND, SIZEABLE
+from tests.fixtures.raw_folders import Shot, drawn, encoded, sound_shots, write_raw
 
 
 def discs(*centres_and_radii: tuple[int, int, int]) -> np.ndarray:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from leukoscope.data.names import CnmcName, parse_path, parse_uid
-from leukoscope.errors import DataError
+from leukoscope.core.errors import DataError
+from leukoscope.data.sources.names import CnmcName, parse_path, parse_uid
 
 TRAIN = "C-NMC_Leukemia/training_data/fold_0"
 PRELIM = "C-NMC_Leukemia/validation_data/C-NMC_test_prelim_phase_data"

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leukoscope.data.pack import centre_frame, frame_and_resize, open_pack, pack_images
-from leukoscope.errors import DataError
+from leukoscope.core.errors import DataError
+from leukoscope.data.pack import open_pack, pack_images
+from leukoscope.imaging.framing import centre_frame, frame_and_resize
 
 
 def test_a_frame_is_the_centre_at_native_scale() -> None:

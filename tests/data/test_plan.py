@@ -2,9 +2,9 @@
 
 import pytest
 
-from leukoscope.config import ModelSettings, Params
+from leukoscope.config.params import Params
+from leukoscope.config.rows import Branch, ModelSettings
 from leukoscope.data.plan import embedding, pictures
-from leukoscope.row_settings import Branch
 
 ROW = ModelSettings(backbone="mobilenetv2", views=2, rotations=4)
 

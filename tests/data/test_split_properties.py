@@ -8,11 +8,12 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leukoscope.config import HONEST_PROTOCOLS, Protocol, Split
-from leukoscope.data.duplicates import assign_groups
+from leukoscope.config.params import HONEST_PROTOCOLS, Split
+from leukoscope.config.rows import Protocol
+from leukoscope.core.errors import SplitError
+from leukoscope.data.quality.duplicates import assign_groups
 from leukoscope.data.splits import leaks, make_splits
-from leukoscope.errors import SplitError
-from tests.properties import data_sets
+from tests.fixtures.properties import data_sets
 
 PROTOCOLS: tuple[Protocol, ...] = ("subject", "image", "paper", "official")
 settings_of_a_split = st.builds(Split, seed=st.integers(0, 99), folds=st.sampled_from([1, 3, 4, 5]))

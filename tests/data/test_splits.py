@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leukoscope.config import Split
+from leukoscope.config.params import Split
+from leukoscope.core.errors import SplitError
 from leukoscope.data.splits import leaks, make_splits, read_split, refuse_leaks
-from leukoscope.errors import SplitError
 from tests.conftest import image_table, twenty_subjects
 
 

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leukoscope.config import Synthetic
-from leukoscope.data.cell_drawing import draw_cell, place
-from leukoscope.data.cell_traits import ALL, HEM, TRAITS, Differences, cell_traits, subject_means
-from leukoscope.data.reading import read_rgb
-from leukoscope.data.synthetic import PRELIM, PRELIM_LABELS, draw_cells, fixed_cells
+from leukoscope.config.params import Synthetic
+from leukoscope.data.synthetic.cells import PRELIM, PRELIM_LABELS, draw_cells, fixed_cells
+from leukoscope.data.synthetic.drawing import draw_cell, place
+from leukoscope.data.synthetic.traits import ALL, HEM, TRAITS, Differences, cell_traits, subject_means
+from leukoscope.imaging.reading import read_rgb
 
 SETTINGS = Synthetic(
     subjects_all=7,

@@ -11,13 +11,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from leukoscope.config import Evaluate, Fetch, Split, Synthetic
-from leukoscope.data.duplicates import assign_groups, find_duplicates
-from leukoscope.data.manifest import build_manifest
-from leukoscope.data.reading import read_rgb
-from leukoscope.data.sources import fetch
+from leukoscope.config.params import Evaluate, Fetch, Split, Synthetic
+from leukoscope.data.quality.duplicates import assign_groups, find_duplicates
+from leukoscope.data.quality.manifest import build_manifest
+from leukoscope.data.sources.fetch import fetch
 from leukoscope.data.splits import make_splits
 from leukoscope.evaluation.comparison import leakage_gap
+from leukoscope.imaging.reading import read_rgb
 
 pytestmark = pytest.mark.slow
 

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leukoscope.config import Validate
-from leukoscope.data.duplicates import audit_text
-from leukoscope.data.manifest import SCHEMA
-from leukoscope.data.validation import ValidationSummary, validate
-from leukoscope.errors import DataError
-from tests.data.raw_folders import Shot, drawn, encoded, photographed_again, resized, sound_shots, write_raw
+from leukoscope.config.params import Validate
+from leukoscope.core.errors import DataError
+from leukoscope.data.quality.duplicates import audit_text
+from leukoscope.data.quality.manifest import SCHEMA
+from leukoscope.data.quality.validation import ValidationSummary, validate
+from tests.fixtures.raw_folders import Shot, drawn, encoded, photographed_again, resized, sound_shots, write_raw
 
 STRICT = Validate(strict=True)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from leukoscope.config import Params, load_params
-from tests.pipeline.checkout import ROOT
-from tests.stores import empty_checkout
+from leukoscope.config.params import Params, load_params
+from tests.fixtures.checkout import ROOT
+from tests.fixtures.stores import empty_checkout
 
 PROJECT = ("pyproject.toml", "uv.lock", "params.yaml")
 

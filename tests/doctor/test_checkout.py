@@ -18,15 +18,16 @@ import h5py
 import numpy as np
 import pytest
 
-from leukoscope import registry
-from leukoscope.config import Fetch, Params, load_params
-from leukoscope.data.sources import fetch
+from leukoscope.config.params import Fetch, Params, load_params
+from leukoscope.core.errors import DataError
+from leukoscope.data.sources.fetch import fetch
 from leukoscope.doctor import checkout as doctor
-from leukoscope.errors import DataError
-from leukoscope.promotion import register
-from tests.pipeline.checkout import ROOT
-from tests.stores import checkout_with_store, empty_checkout
-from tests.trained_rows import images, params, splits, write_params, write_row
+from leukoscope.registry.files import MODEL_FILE
+from leukoscope.registry.promotion import register
+from leukoscope.registry.versions import versions
+from tests.fixtures.checkout import ROOT
+from tests.fixtures.stores import checkout_with_store, empty_checkout
+from tests.fixtures.trained_rows import images, params, splits, write_params, write_row
 
 ParamsWith = Callable[..., Params]
 
@@ -98,7 +99,7 @@ def test_imagenets_weights_are_to_be_downloaded_until_they_are_here(
     assert "mobilenetv2 at 224, efficientnetb3 at 224 are not here" in found.words
     (tmp_path / "keras/models").mkdir(parents=True)
     for name in ("mobilenetv2", "efficientnetb3"):
-        from leukoscope.models.backbones import BACKBONES
+        from leukoscope.features.backbones import BACKBONES
 
         weights_file(BACKBONES[name].imagenet.place(224))
     assert doctor.weights(settings) == ("ok", "2 files, all of them whole", "")
@@ -215,7 +216,7 @@ def test_a_damaged_store_is_noticed(with_champion: Params, damage: Callable[[byt
     assert doctor.registered(with_champion).mark == "to do"
 
 
-REGISTER = "from tests.trained_rows import *; from leukoscope.promotion import register; "
+REGISTER = "from tests.fixtures.trained_rows import *; from leukoscope.registry.promotion import register; "
 REGISTER += "register(params('a_row'), images(), splits())"
 
 
@@ -233,13 +234,13 @@ def test_the_command_that_mends_a_damaged_store_brings_the_champion_back(with_ch
 
 
 def test_a_champion_whose_files_are_gone_or_changed_is_wrong(with_champion: Params) -> None:
-    model = Path(registry.champion("cells").source) / registry.MODEL_FILE
+    model = Path(versions.champion("cells").source) / MODEL_FILE
     whole = model.read_bytes()
     model.write_bytes(whole + b"x")
-    with pytest.raises(registry.RegistryError, match="is not the file that was registered"):
+    with pytest.raises(versions.RegistryError, match="is not the file that was registered"):
         doctor.registered(with_champion)
     model.unlink()
-    with pytest.raises(registry.RegistryError, match=r"are gone from .*: run uv run dvc repro -f -s register"):
+    with pytest.raises(versions.RegistryError, match=r"are gone from .*: run uv run dvc repro -f -s register"):
         doctor.registered(with_champion)
 
 
@@ -305,7 +306,7 @@ def test_a_server_of_something_else_is_not_taken_for_mlflow(checkout: Path, monk
 
 @pytest.mark.slow
 def test_mlflows_own_server_answers(with_champion: Params, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.test_tracking import served
+    from tests.tracking.test_runs import served
 
     port = free_port()
     with served(port):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.doctor.test_machine import uv_of_this_checkout  # noqa: F401
-from tests.unprivileged import AS_A_USER
+from tests.fixtures.unprivileged import AS_A_USER
 
 SRC = Path(__file__).parents[2] / "src"
 DOCTOR = [sys.executable, "-m", "leukoscope", "doctor"]

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from leukoscope.config import Evaluate
-from leukoscope.evaluation.metrics import Labels, Scores
-from leukoscope.evaluation.predictions import labels_and_scores, side_of
+from leukoscope.artifacts.predictions import labels_and_scores, side_of
+from leukoscope.config.params import Evaluate
+from leukoscope.stats.metrics import Labels, Scores
 
 SETTINGS = Evaluate(bootstrap=400)
 

@@ -2,9 +2,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from leukoscope.errors import DataError
+from leukoscope.artifacts.predictions import side_of
+from leukoscope.core.errors import DataError
 from leukoscope.evaluation.baseline import baseline_area, over_area
-from leukoscope.evaluation.predictions import side_of
 from tests.evaluation.conftest import images_of
 
 

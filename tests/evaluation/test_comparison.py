@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from leukoscope.config import Evaluate, Split
+from leukoscope.artifacts.predictions import labels_and_scores, side_of
+from leukoscope.config.params import Evaluate, Split
+from leukoscope.core.errors import DataError
 from leukoscope.data.splits import make_splits
-from leukoscope.errors import DataError
-from leukoscope.evaluation.bootstrap import resample
 from leukoscope.evaluation.comparison import accuracy_gap, compare_rows, leakage_gap, paired_auroc_gap
-from leukoscope.evaluation.predictions import labels_and_scores, side_of
-from leukoscope.evaluation.resampled import auroc_resamples
+from leukoscope.stats.bootstrap import resample
+from leukoscope.stats.resampled import auroc_resamples
 
 
 def of_side(predictions, side):

@@ -11,8 +11,8 @@ from PIL import Image
 
 from leukoscope.evaluation import figures
 from leukoscope.evaluation.figures import Heading, save, write_figures
-from leukoscope.evaluation.metrics import ECE_BINS
 from leukoscope.evaluation.results import subject_table, summarise
+from leukoscope.stats.metrics import ECE_BINS
 from tests.evaluation.conftest import images_of
 
 NAMES = ["accuracy", "calibration", "confusion", "loss", "roc", "subjects"]

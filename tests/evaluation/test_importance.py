@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leukoscope.config import Evaluate
+from leukoscope.artifacts.predictions import labels_and_scores, side_of
+from leukoscope.config.params import Evaluate
 from leukoscope.evaluation.comparison import paired_auroc_gap
 from leukoscope.evaluation.importance import (
     PARTS_COLUMNS,
@@ -18,7 +19,6 @@ from leukoscope.evaluation.importance import (
     parts_table,
     write_importance,
 )
-from leukoscope.evaluation.predictions import labels_and_scores, side_of
 
 
 @pytest.fixture(scope="module")

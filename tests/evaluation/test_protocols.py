@@ -1,6 +1,7 @@
 from typing import get_args
 
-from leukoscope.config import HONEST_PROTOCOLS, LEAKY_PROTOCOLS, Protocol
+from leukoscope.config.params import HONEST_PROTOCOLS, LEAKY_PROTOCOLS
+from leukoscope.config.rows import Protocol
 from leukoscope.evaluation.protocols import PROTOCOLS
 
 

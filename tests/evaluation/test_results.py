@@ -5,20 +5,13 @@ import pandas as pd
 import pytest
 from sklearn import metrics as reference
 
-from leukoscope import atomic
-from leukoscope.config import Evaluate
-from leukoscope.errors import DataError
+from leukoscope.config.params import Evaluate
+from leukoscope.core.errors import DataError
+from leukoscope.core.files import write_json
 from leukoscope.evaluation.baseline import over_area
-from leukoscope.evaluation.calibration import slope_and_intercept
-from leukoscope.evaluation.metrics import METRICS, plain
-from leukoscope.evaluation.results import (
-    ROC_POINTS,
-    confusion_table,
-    roc_table,
-    subject_table,
-    summarise,
-    write_tables,
-)
+from leukoscope.evaluation.results import ROC_POINTS, confusion_table, roc_table, subject_table, summarise, write_tables
+from leukoscope.stats.calibration import slope_and_intercept
+from leukoscope.stats.metrics import METRICS, plain
 from tests.evaluation.conftest import decided, images_of
 
 
@@ -192,7 +185,7 @@ def test_the_order_of_rows_changes_no_digit(summary, predictions, folds, images,
 
 
 def test_metrics_json_holds_plain_values(summary, tmp_path):
-    atomic.write_json(tmp_path / "metrics.json", summary)
+    write_json(tmp_path / "metrics.json", summary)
     assert json.loads((tmp_path / "metrics.json").read_text()) == summary
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from leukoscope.table_v import ROWS
-from tests.pipeline.checkout import tiny_checkout
+from leukoscope.config.table_v import ROWS
+from tests.fixtures.checkout import tiny_checkout
 
 pytestmark = pytest.mark.slow
 

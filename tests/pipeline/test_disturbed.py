@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from mlflow.entities import LoggedModelStatus
 
-from tests.pipeline.checkout import ROOT, TINY, Checkout, tiny_checkout
+from tests.fixtures.checkout import ROOT, TINY, Checkout, tiny_checkout
 
 pytestmark = pytest.mark.slow
 

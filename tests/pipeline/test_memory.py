@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.growth import costs_of, generate, watched
+from studies.growth import costs_of, generate, watched
 
 IMAGES = 15_114
 MOST = 2000  # MB
@@ -16,8 +16,8 @@ WIDE = """
 import sys
 from pathlib import Path
 import numpy as np
-from leukoscope.config import Augment, ModelSettings, Train
-from leukoscope.models.training import Training, TrainingData
+from leukoscope.config.params import Augment, Train; from leukoscope.config.rows import ModelSettings
+from leukoscope.training.training import Training, TrainingData
 import pandas as pd
 
 images, views, channels = int(sys.argv[1]), 17, 2048

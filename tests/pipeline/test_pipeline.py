@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.pipeline.checkout import TINY, Checkout, tiny_checkout
+from tests.fixtures.checkout import TINY, Checkout, tiny_checkout
 
 pytestmark = pytest.mark.slow
 
@@ -141,8 +141,8 @@ def test_a_version_of_any_kind_gives_the_numbers_that_evaluate_wrote(
     """An ensemble, which is the mean of its members; and taps over the cell in several turns under a kernel head."""
     code = f"""
 from pathlib import Path
-from leukoscope.packaging import log_version
-from leukoscope.ranking import rank
+from leukoscope.registry.packaging import log_version
+from leukoscope.registry.ranking import rank
 print(log_version("tiny", rank(Path("results"), Path("models"), ["{name}"], "subject")[0])[0])
 """
     version = finished.run(sys.executable, "-c", code).stdout.strip()
@@ -175,9 +175,9 @@ def after_val(finished: Checkout, row: str) -> pd.DataFrame:
     code = f"""
 from pathlib import Path
 import pandas as pd
-from leukoscope.config import load_params
-from leukoscope.models.inputs import read_inputs
-from leukoscope.models.saved_folds import fold_predictions
+from leukoscope.config.params import load_params
+from leukoscope.training.inputs import read_inputs
+from leukoscope.training.saved_folds import fold_predictions
 inputs = read_inputs(load_params(), "{row}", "subject")
 of_val = inputs.split[inputs.split["side"] == "val"].assign(side="train")
 said = [fold_predictions(Path("models/{row}-subject"), inputs, of_fold) for _, of_fold in of_val.groupby("fold")]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.pipeline.checkout import tiny_checkout
+from tests.fixtures.checkout import tiny_checkout
 
 pytestmark = [pytest.mark.slow, pytest.mark.cnmc, pytest.mark.imagenet]
 

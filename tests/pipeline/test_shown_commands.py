@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.checkout import BINARIES, TINY, Checkout, tiny_checkout
-from tests.pipeline.shown_commands import commands_of, examples
+from tests.fixtures.checkout import BINARIES, TINY, Checkout, tiny_checkout
+from tests.fixtures.shown_commands import commands_of, examples
 
 pytestmark = pytest.mark.slow
 
@@ -152,7 +152,7 @@ def until_it_answers(address: str, process: subprocess.Popen) -> None:
 
 
 def test_long_stages_show_bars_on_a_terminal_through_dvc(checkout: Checkout) -> None:
-    from tests.terminal import frames, on_terminal
+    from tests.fixtures.terminal import frames, on_terminal
 
     command = [sys.executable, "-m", "dvc", "repro", "-f", "-s", "pack", "train@modified_mobilenet-subject"]
     code, written = on_terminal(command, checkout.folder, checkout.environment())

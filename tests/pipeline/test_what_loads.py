@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.checkout import Checkout, tiny_checkout
+from tests.fixtures.checkout import Checkout, tiny_checkout
 
 pytestmark = pytest.mark.slow
 

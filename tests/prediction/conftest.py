@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from leukoscope.data.cell import find_cell
-from leukoscope.data.pack import centre_frame
-from leukoscope.models.scoring import Scorer
-from leukoscope.prediction.champion import Champion
-from leukoscope.prediction.training_cells import TrainingCells, fingerprint
-from tests.data.raw_folders import drawn, encoded
+from leukoscope.artifacts.training_cells import TrainingCells, fingerprint
+from leukoscope.imaging.cell import find_cell
+from leukoscope.imaging.framing import centre_frame
+from leukoscope.registry.champion import Champion
+from leukoscope.registry.runtime import Scorer
+from tests.fixtures.raw_folders import drawn, encoded
 
 FRAME = 300
 GAIN = 4 / 255  # p is the mean of the framed picture's red, times this: some 0.3 to 0.6 for drawn cells

@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leukoscope.errors import DataError, UserError
-from leukoscope.prediction.champion import Champion
+from leukoscope.core.errors import DataError, UserError
 from leukoscope.prediction.command import Wanted, predict
 from leukoscope.prediction.output import COLUMNS
-from tests.data.raw_folders import encoded
+from leukoscope.registry.champion import Champion
+from tests.fixtures.raw_folders import encoded
 from tests.prediction.conftest import expected_p, trained_on
 
 FIRST_COLUMNS = ["file", "subject", "p_all", "call", "flags", "version"]

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from leukoscope.data.cell import find_cell
-from leukoscope.data.pack import centre_frame
+from leukoscope.imaging.cell import find_cell
+from leukoscope.imaging.framing import centre_frame
 from leukoscope.prediction.content import content_flags
-from tests.data.raw_folders import drawn, encoded
+from tests.fixtures.raw_folders import drawn, encoded
 
 FRAME = 300
 

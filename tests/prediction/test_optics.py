@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from leukoscope.data.cell import find_cell
-from leukoscope.errors import DataError
-from leukoscope.prediction.optics import at_native_scale, parse_scale
-from tests.data.raw_folders import drawn
+from leukoscope.core.errors import DataError
+from leukoscope.imaging.cell import find_cell
+from leukoscope.prediction.pictures import at_native_scale, parse_scale
+from tests.fixtures.raw_folders import drawn
 
 
 @pytest.mark.parametrize(("text", "factor"), [("1", 1), ("1.5", 1.5), ("0.12/0.08", 1.5), ("0.05/0.1", 0.5)])

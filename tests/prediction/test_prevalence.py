@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from leukoscope.prediction.prevalence import reweighed
+from leukoscope.prediction.scoring import reweighed
 
 AS_IT_IS = {"slope": 1.0, "intercept": 0.0}
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from leukoscope.errors import DataError
-from leukoscope.prediction.champion import Champion
+from leukoscope.core.errors import DataError
 from leukoscope.prediction.pictures import Picture, decoded, subject_of
 from leukoscope.prediction.scoring import FLAGS, Score, prepare, score_pictures, score_prepared
-from tests.data.raw_folders import encoded
+from leukoscope.registry.champion import Champion
+from tests.fixtures.raw_folders import encoded
 from tests.prediction.conftest import decision, expected_p, trained_on
 
 

@@ -16,16 +16,16 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from leukoscope.errors import DataError
-from leukoscope.models.scoring import SCORING_FILE
+from leukoscope.core.errors import DataError
 from leukoscope.prediction import shards
-from leukoscope.prediction.champion import Champion, Version
 from leukoscope.prediction.command import Wanted, predict, predict_shards
 from leukoscope.prediction.output import COLUMNS
 from leukoscope.prediction.shards import NOT_SCORED, run_here
-from tests.data.raw_folders import encoded
+from leukoscope.registry.champion import Champion, Version
+from leukoscope.registry.runtime import SCORING_FILE
+from tests.fixtures.raw_folders import encoded
+from tests.fixtures.stores import free_port
 from tests.prediction.conftest import expected_p
-from tests.stores import free_port
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from leukoscope.errors import DataError
+from leukoscope.core.errors import DataError
 from leukoscope.prediction.sources import images_below
 
 

@@ -12,19 +12,20 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from leukoscope.atomic import write_json
-from leukoscope.config import Params, Protocol
+from leukoscope.artifacts.decision import caveat
+from leukoscope.artifacts.predictions import side_of
+from leukoscope.config.params import Params
+from leukoscope.config.rows import Protocol
+from leukoscope.core.files import write_json
 from leukoscope.data.splits import make_splits
-from leukoscope.data.synthetic import fixed_cells
-from leukoscope.ensembles import decide_ensemble, fingerprint, mean_predictions, read_members
+from leukoscope.data.synthetic.cells import fixed_cells
 from leukoscope.evaluation import result_folder
-from leukoscope.evaluation.caveats import caveat
-from leukoscope.evaluation.decision import decide
+from leukoscope.evaluation.ensembles import decide_ensemble, fingerprint, mean_predictions, read_members
 from leukoscope.evaluation.figures import Heading, write_figures
 from leukoscope.evaluation.importance import IMPORTANCE_FOLDER, Exchanged, write_importance
-from leukoscope.evaluation.predictions import side_of
 from leukoscope.evaluation.results import summarise, write_tables
-from leukoscope.models.architecture import parameters
+from leukoscope.features.architecture import parameters
+from leukoscope.stats.operating_point import decide
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SUBJECTS = {"ALL": 14, "hem": 10}

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from leukoscope.config import Params
+from leukoscope.config.params import Params
 from leukoscope.evaluation.comparison import compare_rows
 from leukoscope.report.comparisons import against_best, compared, regularizer_claims
 from leukoscope.report.evidence import Evidence, read_evidence
 from leukoscope.report.paper_tables import PROPOSED_ROW, UNREGULARIZED_ROW
+from tests.fixtures.trained_rows import tuned_by_study
 from tests.report.conftest import build_checkout, make_images, make_params
-from tests.trained_rows import tuned_by_study
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from leukoscope.config import Params
-from leukoscope.models.architecture import unweighted
+from leukoscope.config.params import Params
+from leukoscope.features.architecture import unweighted
+from leukoscope.report.drawings import BOX, HEIGHT, WIDTH, Pipeline, draw_model, draw_pipeline
 from leukoscope.report.evidence import read_evidence
-from leukoscope.report.model_drawing import draw_model
-from leukoscope.report.pipeline_drawing import BOX, HEIGHT, WIDTH, Pipeline, draw_pipeline
-from leukoscope.report.samples import SUBJECTS, sample_cells
+from leukoscope.report.pictures import SUBJECTS, sample_cells
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from leukoscope.config import Params
-from leukoscope.report import terminal_summary
+from leukoscope.config.params import Params
 from leukoscope.report.page import write_report
+from leukoscope.report.terminal import terminal_summary
 from tests.report.conftest import join_rows, make_params
 
 ROWS = ["modified_mobilenet", "proposed_efficientnetb3"]

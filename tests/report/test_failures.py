@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leukoscope.config import Params
+from leukoscope.config.params import Params
 from leukoscope.report.evidence import Evidence, Result, read_evidence
 from leukoscope.report.failures import CELLS, SUBJECTS, failures, share_right, typical
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from leukoscope.config import Params
+from leukoscope.config.params import Params
 from leukoscope.report.evidence import Evidence, Result, read_evidence
 from leukoscope.report.gallery import SUBJECTS, gallery
 

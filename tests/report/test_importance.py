@@ -9,12 +9,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from leukoscope.atomic import write_json
-from leukoscope.config import Params
-from leukoscope.errors import DataError
-from leukoscope.models.cell_statistics import MEASURES
-from leukoscope.models.features import COLOURS, NO_BACKBONE, STATISTICS, Part
-from leukoscope.report.evidence import Estimate, read_evidence
+from leukoscope.artifacts.metrics import Estimate
+from leukoscope.config.params import Params
+from leukoscope.core.errors import DataError
+from leukoscope.core.files import write_json
+from leukoscope.features.cell_statistics import MEASURES
+from leukoscope.features.pooling import COLOURS, NO_BACKBONE, STATISTICS, Part
+from leukoscope.report.evidence import read_evidence
 from leukoscope.report.forest import Axis, axis_of
 from leukoscope.report.importance import CELLS, DIMENSIONS, WORDS, Carried, carried
 from leukoscope.report.page import write_report

@@ -11,16 +11,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from leukoscope.atomic import write_json
-from leukoscope.config import Params
-from leukoscope.errors import DataError
+from leukoscope.config.params import Params
+from leukoscope.core.cautions import cautions
+from leukoscope.core.errors import DataError
+from leukoscope.core.files import write_json
 from leukoscope.evaluation.result_folder import write_result
-from leukoscope.report import terminal_summary
-from leukoscope.report.cautions import cautions
 from leukoscope.report.markdown import markdown_table
 from leukoscope.report.page import write_report
+from leukoscope.report.terminal import terminal_summary
+from tests.fixtures.trained_rows import tuned_by_study
 from tests.report.conftest import join_rows, make_params
-from tests.trained_rows import tuned_by_study
 
 TUNED, OTHER = "modified_mobilenet", "proposed_efficientnetb3"
 WORDS = "tuned on tested groups"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from leukoscope.config import Params
+from leukoscope.config.params import Params
 from leukoscope.report.evidence import Evidence, read_evidence
 from leukoscope.report.metric_tables import TABLES
 from leukoscope.report.probabilities import Reading, readings

@@ -11,11 +11,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from leukoscope.atomic import write_json
-from leukoscope.config import Params
-from leukoscope.errors import DataError
+from leukoscope.config.params import Params
+from leukoscope.core.cautions import cautions
+from leukoscope.core.errors import DataError
+from leukoscope.core.files import write_json
 from leukoscope.evaluation.comparison import leakage_gap
-from leukoscope.report.cautions import cautions
 from leukoscope.report.page import write_report
 from leukoscope.report.paper_tables import TABLE_V
 from tests.report.conftest import build_checkout, make_images, make_params

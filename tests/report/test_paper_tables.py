@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 
-from leukoscope.data.catalogue import TABLE_I
+from leukoscope.data.sources.catalogue import TABLE_I
 from leukoscope.report.earlier_work import NOT_STATED, TABLE_VI
 from leukoscope.report.paper_tables import (
     INCONSISTENCIES,

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from leukoscope.config import Params
-from leukoscope.errors import DataError
-from leukoscope.report import terminal_summary
+from leukoscope.config.params import Params
+from leukoscope.core.errors import DataError
+from leukoscope.report.terminal import terminal_summary
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 

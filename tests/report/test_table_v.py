@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from leukoscope.config import Params
-from leukoscope.errors import DataError
+from leukoscope.config.params import Params
+from leukoscope.core.errors import DataError
 from leukoscope.report.markdown import BEGIN, END, markdown_table, put_into
 from leukoscope.report.paper_tables import TABLE_V
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from leukoscope import registry
-from leukoscope.packaging import log_version
-from leukoscope.ranking import rank
-from tests.serving.running import STALL, Running, serving
-from tests.stores import checkout_with_store
-from tests.trained_rows import write_params, write_row
+from leukoscope.registry.packaging import log_version
+from leukoscope.registry.ranking import rank
+from leukoscope.registry.versions import versions
+from tests.fixtures.running import STALL, Running, serving
+from tests.fixtures.stores import checkout_with_store
+from tests.fixtures.trained_rows import write_params, write_row
 
 
 @pytest.fixture(scope="package")
@@ -25,7 +25,7 @@ def champion_checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
         write_params(checkout, "a_row", "b_row")
         for candidate in rank(checkout / "results", checkout / "models", ["a_row", "b_row"], "subject"):
             log_version("cells", candidate)
-        registry.set_champion("cells", "1")
+        versions.set_champion("cells", "1")
         yield checkout
 
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from leukoscope.config import load_params
-from leukoscope.data.reading import read_rgb
-from leukoscope.data.synthetic import CLASS_NAME, draw_cells
-from leukoscope.errors import DataError
-from tests.data.raw_folders import encoded
-from tests.serving.browser import Page, chromium
-from tests.serving.running import serving
+from leukoscope.config.params import load_params
+from leukoscope.core.errors import DataError
+from leukoscope.data.synthetic.cells import CLASS_NAME, draw_cells
+from leukoscope.imaging.reading import read_rgb
+from tests.fixtures.browser import Page, chromium
+from tests.fixtures.raw_folders import encoded
+from tests.fixtures.running import serving
 
 FIGURES = Path("docs/figures")
 OTHER_SEED = 2026

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from leukoscope import registry
 from leukoscope.prediction.pictures import decoded
 from leukoscope.prediction.scoring import score_pictures
-from tests.data.raw_folders import encoded
-from tests.serving.running import BOUNDARY, Running, answered, cell_png, form
+from leukoscope.registry.versions import loading
+from tests.fixtures.raw_folders import encoded
+from tests.fixtures.running import BOUNDARY, Running, answered, cell_png, form
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +45,7 @@ def test_what_predict_says_is_what_the_command_line_says(server: Running) -> Non
     files = [(f"UID_{seed + 1}_1_1_all.png", cell_png(seed)) for seed in range(3)]
     status, answer = server.post("/predict", *files)
     assert status == 200
-    champion = registry.load_champion("cells")
+    champion = loading.load_champion("cells")
     expected = list(score_pictures((decoded(data, name) for name, data in files), champion))
     assert [one["file"] for one in answer["images"]] == [name for name, _ in files]
     assert [one["p_all"] for one in answer["images"]] == pytest.approx([one.p_all for one in expected], abs=1e-6)

@@ -10,11 +10,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from leukoscope import registry
 from leukoscope.cli import main
-from leukoscope.errors import UserError
+from leukoscope.core.errors import UserError
+from leukoscope.registry.versions import versions
 from leukoscope.serving.server import bound
-from tests.serving.running import BOUNDARY, STOP_SECONDS, Running, cell_png, form, serving, until
+from tests.fixtures.running import BOUNDARY, STOP_SECONDS, Running, cell_png, form, serving, until
 
 
 def test_a_port_that_is_taken_is_one_line() -> None:
@@ -116,13 +116,13 @@ def test_it_follows_the_champion_unless_a_version_is_named(server: Running, open
     assert not server.get("/model")[1]["follows_champion"]
     until(lambda: shows("1"))
     try:
-        registry.set_champion("cells", "2")
+        versions.set_champion("cells", "2")
         until(lambda: shows("2"))
         assert version_of(open_server) == "2"
         assert "version 2 answers from now on, version 1 did before" in open_server.log
         assert version_of(server) == "1"
     finally:
-        registry.set_champion("cells", "1")
+        versions.set_champion("cells", "1")
 
 
 @pytest.mark.slow
@@ -131,8 +131,8 @@ def test_a_champion_that_cannot_be_loaded_leaves_the_one_before_it_answering(cha
 
     live = Live("cells", None)
     try:
-        registry.set_champion("cells", "2")
-        model = Path(registry.champion("cells").source) / "data" / "model.keras"
+        versions.set_champion("cells", "2")
+        model = Path(versions.champion("cells").source) / "data" / "model.keras"
         whole = model.read_bytes()
         model.write_bytes(whole[:-1])
         try:
@@ -145,4 +145,4 @@ def test_a_champion_that_cannot_be_loaded_leaves_the_one_before_it_answering(cha
         live.refresh()
         assert (live.current.champion.version, live.problem) == ("2", None)
     finally:
-        registry.set_champion("cells", "1")
+        versions.set_champion("cells", "1")

@@ -19,7 +19,7 @@ import pytest
 
 from leukoscope.serving.errors import RequestError
 from leukoscope.serving.heat_maps import Asked, HeatMaps
-from tests.serving.running import ROOT
+from tests.fixtures.running import ROOT
 
 pytestmark = pytest.mark.slow
 

@@ -11,8 +11,8 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
-from tests.serving.browser import Page, chromium
-from tests.serving.running import Running, cell_png, serving
+from tests.fixtures.browser import Page, chromium
+from tests.fixtures.running import Running, cell_png, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.chromium]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving.running import BOUNDARY, STALL, Running, cell_png, form, serving, until
+from tests.fixtures.running import BOUNDARY, STALL, Running, cell_png, form, serving, until
 
 pytestmark = pytest.mark.slow
 

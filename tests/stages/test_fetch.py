@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.standin import picture_bytes
-from tests.unprivileged import AS_A_USER
+from tests.fixtures.standin import picture_bytes
+from tests.fixtures.unprivileged import AS_A_USER
 
 STAGE = Path(__file__).parents[2] / "stages/fetch.py"
 NO_NETWORK = dict.fromkeys(("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"), "http://127.0.0.1:9")

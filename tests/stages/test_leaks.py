@@ -11,13 +11,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from leukoscope.atomic import write_json
-from leukoscope.config import Protocol
+from leukoscope.config.rows import Protocol
+from leukoscope.core.files import write_json
 from leukoscope.data.splits import read_split
-from leukoscope.models.inputs import DATA_COLUMNS, table_hash
-from tests.models.test_inputs import write_data
-from tests.stores import empty_checkout
-from tests.trained_rows import write_params
+from leukoscope.training.inputs import DATA_COLUMNS, table_hash
+from tests.fixtures.stores import empty_checkout
+from tests.fixtures.trained_rows import write_params
+from tests.training.test_inputs import write_data
 
 STAGES = Path(__file__).parents[2] / "stages"
 HONEST: tuple[Protocol, ...] = ("subject", "official")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from leukoscope.data.plan import write_plan
-from tests.stores import empty_checkout
-from tests.trained_rows import params, write_params
+from tests.fixtures.stores import empty_checkout
+from tests.fixtures.trained_rows import params, write_params
 
 STAGES = Path(__file__).parents[2] / "stages"
 ARGUMENTS = {

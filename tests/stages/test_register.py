@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from leukoscope import registry
-from tests.stores import checkout_with_store
-from tests.trained_rows import images, splits, write_params, write_row
+from leukoscope.registry.versions import loading, versions
+from tests.fixtures.stores import checkout_with_store
+from tests.fixtures.trained_rows import images, splits, write_params, write_row
 
 STAGES = Path(__file__).parents[2] / "stages"
 
@@ -49,7 +49,7 @@ def test_the_stage_writes_its_verdicts_and_makes_a_champion(checkout: Path, stag
     assert "version 1 of leukoscope-cells is champion" in stage()
     written = checkout / "reports/registered.json"
     assert json.loads(written.read_text())["winner"]["identity"] == decision["identity"]
-    assert registry.champion("cells").identity == decision["identity"]
+    assert versions.champion("cells").identity == decision["identity"]
 
 
 def test_an_experiment_in_a_copy_registers_in_the_real_checkout(
@@ -64,9 +64,9 @@ def test_an_experiment_in_a_copy_registers_in_the_real_checkout(
     monkeypatch.setenv("DVC_ROOT", str(checkout))
     monkeypatch.setenv("DVC_EXP_NAME", "brave-cell")
     assert "version 1 of leukoscope-cells is a candidate" in stage()
-    assert registry.champion_or_none("cells") is None
+    assert versions.champion_or_none("cells") is None
     assert not (copy / "mlruns").exists()
-    assert registry.load_champion("cells", 1).decision["row"] == "a_row"
+    assert loading.load_champion("cells", 1).decision["row"] == "a_row"
 
 
 def test_a_protocol_that_is_not_made_is_one_line_and_exit_code_2(checkout: Path) -> None:

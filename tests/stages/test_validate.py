@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from leukoscope.config import Fetch, Validate
-from leukoscope.data.sources import fetch
-from leukoscope.data.validation import validate
-from leukoscope.errors import DataError
-from tests.data.raw_folders import Shot, sound_shots, write_raw
-from tests.standin import write_standin
+from leukoscope.config.params import Fetch, Validate
+from leukoscope.core.errors import DataError
+from leukoscope.data.quality.validation import validate
+from leukoscope.data.sources.fetch import fetch
+from tests.fixtures.raw_folders import Shot, sound_shots, write_raw
+from tests.fixtures.standin import write_standin
 
 STAGE = Path(__file__).parents[2] / "stages/validate.py"
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from leukoscope.config import load_params
+from leukoscope.config.params import load_params
 from leukoscope.tuning.applying import apply_winner
 from leukoscope.tuning.gain import Gain
-from tests.tuning.bench_of import bench_of
+from tests.fixtures.bench_of import bench_of
 
 ROOT = Path(__file__).parents[2]
 ROW = "modified_mobilenet"

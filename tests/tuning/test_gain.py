@@ -7,7 +7,7 @@ import optuna
 import pytest
 from optuna.distributions import FloatDistribution
 
-from leukoscope.errors import StudyError
+from leukoscope.core.errors import StudyError
 from leukoscope.tuning.gain import gain_of
 from leukoscope.tuning.storage import open_storage
 from leukoscope.tuning.study import PAPER

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leukoscope.config import Split, Tune
+from leukoscope.config.params import Split, Tune
+from leukoscope.core.errors import ConfigError, SplitError
 from leukoscope.data.splits import make_splits
-from leukoscope.errors import ConfigError, SplitError
 from leukoscope.tuning.inner_folds import inner_folds, rows_of_fold
 from tests.conftest import image_table, twenty_subjects
 

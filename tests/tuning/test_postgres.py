@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from optuna.trial import FrozenTrial
 
-from benchmarks.postgres import Server, postgres
-from tests.pipeline.checkout import Checkout
-from tests.tuning.commands import (
+from tests.fixtures.checkout import Checkout
+from tests.fixtures.postgres import Server, postgres
+from tests.fixtures.tune_commands import (
     ROW,
     assert_nothing_was_lost,
     busy,

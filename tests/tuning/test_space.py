@@ -3,8 +3,9 @@
 import optuna
 import pytest
 
-from leukoscope.config import Augment, ModelSettings, Params
-from leukoscope.errors import ConfigError
+from leukoscope.config.params import Augment, Params
+from leukoscope.config.rows import ModelSettings
+from leukoscope.core.errors import ConfigError
 from leukoscope.tuning.space import distributions, own_values, paper_values, suggested, with_values
 
 DEFAULT = ("kernel_l2", "activity_l1", "bias_l1", "dropout", "learning_rate")

@@ -10,7 +10,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from leukoscope.errors import disk_is_full
+from leukoscope.core.errors import disk_is_full
 from leukoscope.tuning.storage import open_storage
 
 

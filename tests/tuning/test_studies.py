@@ -17,12 +17,12 @@ import pandas as pd
 import pytest
 from optuna.trial import TrialState
 
-from leukoscope.atomic import is_alive
+from leukoscope.core.processes import is_alive
 from leukoscope.data.pack import pack_name
 from leukoscope.tuning.study import PAPER
 from leukoscope.tuning.trials import SCORES, Tally
-from tests.pipeline.checkout import Checkout
-from tests.tuning.commands import (
+from tests.fixtures.checkout import Checkout
+from tests.fixtures.tune_commands import (
     OTHER,
     ROW,
     assert_nothing_was_lost,
@@ -186,7 +186,7 @@ def test_an_applied_winner_is_what_the_next_repro_trains_that_row_with(
     # The command's rule stands in the way of a gain that so few cells cannot show, so the rest is done without it.
     code = f"""
 from dataclasses import replace
-from leukoscope.config import load_params
+from leukoscope.config.params import load_params
 from leukoscope.tuning.applying import apply_winner
 from leukoscope.tuning.bench import Bench
 from leukoscope.tuning.gain import gain_of

@@ -10,12 +10,12 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
-from leukoscope.config import Params
-from leukoscope.errors import StudyError
+from leukoscope.config.params import Params
+from leukoscope.core.errors import StudyError
 from leukoscope.tuning.storage import open_storage, shown_url
 from leukoscope.tuning.study import PAPER, Identity, open_study
 from leukoscope.tuning.trials import PROCESS, TRIES, Tally, claims_before, settle_stale_trials, this_process
-from tests.tuning.bench_of import bench_of
+from tests.fixtures.bench_of import bench_of
 
 
 def make_params(**content) -> Params:

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import leukoscope
-from leukoscope import workplace
-from leukoscope.config import Compute
-from leukoscope.errors import ConfigError, LeukoscopeError
+from leukoscope.config.params import Compute
+from leukoscope.core import checkout
+from leukoscope.core.errors import ConfigError, LeukoscopeError
 
 # Ray reads these when it is imported, which every function here does for itself: local work needs no Ray.
 for _name, _value in (
@@ -63,8 +62,8 @@ def connected(compute: Compute) -> Iterator[None]:
 def _environment(compute: Compute) -> dict[str, str]:
     """What tasks find in their environment: this package's code, the real checkout, their cores."""
     threads = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), str(compute.cpus))
-    code = str(Path(leukoscope.__file__).parents[1])
-    return {**threads, "PYTHONPATH": code, "DVC_ROOT": str(workplace.checkout())}
+    code = str(Path(__file__).parents[2])
+    return {**threads, "PYTHONPATH": code, "DVC_ROOT": str(checkout.checkout())}
 
 
 def places(compute: Compute) -> int:

@@ -9,15 +9,15 @@ from typing import cast
 
 import numpy as np
 
-from leukoscope.atomic import new_folder
 from leukoscope.cluster.connection import connected
 from leukoscope.cluster.streaming import streamed
-from leukoscope.config import Compute
-from leukoscope.models import load_saved
-from leukoscope.models.embedding import HERE, Engine, Missing
-from leukoscope.models.engine import KerasFeatures, PooledFeatures
-from leukoscope.models.feature_store import write_shard
-from leukoscope.progress import progress
+from leukoscope.config.params import Compute
+from leukoscope.core.files import new_folder
+from leukoscope.core.progress import progress
+from leukoscope.features.embedding import HERE, Engine, Missing
+from leukoscope.features.engine import KerasFeatures, PooledFeatures
+from leukoscope.features.keras_loading import load_saved
+from leukoscope.features.memory import write_shard
 
 SAVED = Path("keras", "model.keras")  # of a pass, beside its vectors
 SHARD = 128  # vectors between two writes, and pictures in an actor's memory: 35 MB of 300 x 300 pixels

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from leukoscope.cluster.connection import connected
 from leukoscope.cluster.streaming import streamed
-from leukoscope.config import Compute
-from leukoscope.models.scoring import SCORING_FILE, KerasScorer, Scorer
-from leukoscope.prediction.champion import Model, Version
+from leukoscope.config.params import Compute
 from leukoscope.prediction.shards import Finished, Job, Read, RunShards, Shard, read_shard, run_here, score_shard
-from leukoscope.registry import MODEL_FILE
+from leukoscope.registry.champion import Model, Version
+from leukoscope.registry.files import MODEL_FILE
+from leukoscope.registry.runtime import SCORING_FILE, KerasScorer, Scorer
 
 
 def run_of(compute: Compute) -> RunShards:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, TypeVar, cast
 
 from leukoscope.cluster.connection import places, readers
-from leukoscope.config import Compute
+from leukoscope.config.params import Compute
 
 Shard = TypeVar("Shard")
 Pictures = TypeVar("Pictures")

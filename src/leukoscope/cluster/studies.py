@@ -11,13 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from leukoscope.cluster.connection import connected, places
-from leukoscope.config import Compute, load_params
-from leukoscope.errors import one_line
+from leukoscope.config.params import Compute, load_params
+from leukoscope.core.errors import one_line
 from leukoscope.tuning.bench import Bench
-from leukoscope.tuning.launch import TaskOf, Workers
+from leukoscope.tuning.launch import Start, TaskOf, Workers, start_here
 from leukoscope.tuning.worker import Task, work
 
 ENDING_SECONDS = 30  # for an interrupted worker to queue its trial again
+
+
+def start_of(compute: Compute) -> Start:
+    """What starts a study's workers on the engine of `compute`."""
+    return ray_workers if compute.engine == "ray" else start_here
 
 
 @contextmanager

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from leukoscope.cluster.connection import connected
-from leukoscope.config import Compute, Params
-from leukoscope.errors import ConfigError, UserError
-from leukoscope.progress import progress
+from leukoscope.config.params import Compute, Params
+from leukoscope.core.errors import ConfigError, UserError
+from leukoscope.core.progress import progress
 
 STAGES = ("train", "evaluate")
 

@@ -1,1 +1,1 @@
-"""What an image set is: sources, synthetic cells, manifest, expectations, splits, packed arrays, augmentation."""
+"""From a source to splits and packed arrays: what the images are."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, TypedDict
 
-from leukoscope.atomic import new_folder, write_json
-from leukoscope.config import ModelSettings, Params
+from leukoscope.config.params import Params
+from leukoscope.config.rows import ModelSettings
+from leukoscope.core.files import new_folder, write_json
 
 PICTURES_FILE = "pictures.json"
 EMBEDDING_SETTINGS = (

@@ -16,16 +16,16 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
-from leukoscope import config
-from leukoscope.config import HONEST_PROTOCOLS, Protocol
-from leukoscope.errors import SplitError
+from leukoscope.config.params import HONEST_PROTOCOLS, Split
+from leukoscope.config.rows import Protocol
+from leukoscope.core.errors import SplitError
 
 SIDES = ("train", "val", "test", "unused")
 HELD_OUT_SHARE = 0.15  # of a single split's images, for val and for test each
 SHUFFLES = 20  # grouped folds are a greedy deal, so the most even of several is kept
 
 
-def make_splits(images: pd.DataFrame, settings: config.Split, protocols: tuple[Protocol, ...]) -> pd.DataFrame:
+def make_splits(images: pd.DataFrame, settings: Split, protocols: tuple[Protocol, ...]) -> pd.DataFrame:
     """Split `images` (images.parquet) under every protocol that the data allow.
 
     Returns image_id, protocol, fold, side, sorted by protocol, fold and image_id. All possible protocols are made,
@@ -42,7 +42,7 @@ def make_splits(images: pd.DataFrame, settings: config.Split, protocols: tuple[P
     return pd.concat(tables, ignore_index=True).sort_values(["protocol", "fold", "image_id"], ignore_index=True)
 
 
-def _protocol_rows(protocol: Protocol, labelled: pd.DataFrame, settings: config.Split) -> pd.DataFrame:
+def _protocol_rows(protocol: Protocol, labelled: pd.DataFrame, settings: Split) -> pd.DataFrame:
     training = labelled[labelled["set"] == "train"].reset_index(drop=True)
     if protocol == "official":
         used = pd.concat([training, labelled[labelled["set"] == "prelim"]], ignore_index=True)
@@ -155,7 +155,7 @@ def _grouped_folds(images: pd.DataFrame, folds: int, seed: int, why: str) -> np.
     return best[1]
 
 
-def _subject_sides(training: pd.DataFrame, settings: config.Split) -> list[np.ndarray]:
+def _subject_sides(training: pd.DataFrame, settings: Split) -> list[np.ndarray]:
     """The side of each training image in each fold, copies of one picture going with their group."""
     if settings.folds == 1:
         per_class = min(_groups_per_class(training).values())
@@ -183,7 +183,7 @@ def _deal_images(sides: list[np.ndarray], training: pd.DataFrame, seed: int) -> 
     return [fold[dealt_from] for fold in sides]
 
 
-def _paper_sides(training: pd.DataFrame, settings: config.Split) -> np.ndarray:
+def _paper_sides(training: pd.DataFrame, settings: Split) -> np.ndarray:
     labels = training["label"].to_numpy(int)
     kept = np.arange(len(labels))
     if settings.paper_balance is not None:
@@ -207,7 +207,7 @@ def _rebalanced(labels: np.ndarray, share_all: float, seed: int) -> np.ndarray:
     return np.sort(np.concatenate([positives[: int(total * share_all)], negatives[: int(total * (1 - share_all))]]))
 
 
-def _official_sides(images: pd.DataFrame, settings: config.Split) -> np.ndarray:
+def _official_sides(images: pd.DataFrame, settings: Split) -> np.ndarray:
     """Sides of training and preliminary images. A training group that also tests is left out."""
     training, prelim = images[images["set"] == "train"], images[images["set"] == "prelim"]
     if prelim.empty:

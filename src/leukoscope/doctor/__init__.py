@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from leukoscope.config import PARAMS_FILE, Params, load_params
+from leukoscope.config.params import PARAMS_FILE, Params, load_params
+from leukoscope.core.errors import ConfigError, LeukoscopeError
 from leukoscope.doctor import checkout, machine
 from leukoscope.doctor.finding import MARKS, Finding, ok, wrong
-from leukoscope.errors import ConfigError, LeukoscopeError
 
 Check = Callable[[Params], Finding]
 

@@ -12,10 +12,10 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from leukoscope import workplace
-from leukoscope.config import Fetch, Params
+from leukoscope.config.params import Fetch, Params
+from leukoscope.core import checkout
+from leukoscope.core.paths import inside
 from leukoscope.doctor.finding import Finding, ok, size, to_do, wrong
-from leukoscope.paths import inside
 
 REPRO = "uv run dvc repro"
 RAW = Path("data/raw")
@@ -30,7 +30,7 @@ def disk(params: Params) -> Finding:
     Counted are the images, where they come from another file system or an archive, and the arrays that they are packed
     into; features and models are small beside these.
     """
-    root = workplace.checkout()
+    root = checkout.checkout()
     if not os.access(root, os.W_OK):
         return wrong(f"this user may only read {root}, which is enough to predict", f"chmod -R u+w '{root}'")
     free, needed = shutil.disk_usage(root).free, ROOM + _unfetched(params.fetch) + _unpacked(params)
@@ -46,7 +46,7 @@ def _unfetched(settings: Fetch) -> int:
     if path.is_file():
         return path.stat().st_size
     files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else []
-    linked = bool(files) and path.stat().st_dev == workplace.checkout().stat().st_dev
+    linked = bool(files) and path.stat().st_dev == checkout.checkout().stat().st_dev
     return 0 if linked else sum(file.stat().st_size for file in files)
 
 
@@ -62,12 +62,12 @@ def _unpacked(params: Params) -> int:
 
 def _source(settings: Fetch) -> Path:
     assert settings.path is not None
-    return workplace.checkout() / settings.path.expanduser()
+    return checkout.checkout() / settings.path.expanduser()
 
 
 def weights(params: Params) -> Finding:
     """Whether every weights file that a row names is here and opens."""
-    from leukoscope.models.inventory import starts
+    from leukoscope.features.inventory import starts
 
     found = starts(params)
     files = {file for file in found.values() if file}
@@ -119,7 +119,7 @@ def data(params: Params) -> Finding:
 
 
 def _locked_before() -> bool:
-    lock = workplace.checkout() / "dvc.lock"
+    lock = checkout.checkout() / "dvc.lock"
     return lock.exists() and f"path: {RAW}" in lock.read_text(encoding="utf-8")
 
 
@@ -133,7 +133,7 @@ def _bad(report: Path) -> str:
 
 def store(params: Params) -> Finding:
     """Whether MLflow's store answers, and a SQLite file is whole."""
-    from leukoscope import mlflow_store
+    from leukoscope.tracking import store as mlflow_store
 
     uri = mlflow_store.tracking_uri()
     shown = mlflow_store.shown_uri(uri)
@@ -181,7 +181,9 @@ def _damage(database: Path) -> str:
 
 def registered(params: Params) -> Finding:
     """Whether there is a champion whose files are those that were registered."""
-    from leukoscope import mlflow_store, registry
+    from leukoscope.registry import versions
+    from leukoscope.registry.files import whole_files
+    from leukoscope.tracking import store as mlflow_store
 
     uri = mlflow_store.tracking_uri()
     root = mlflow_store.local_root(uri)
@@ -189,9 +191,9 @@ def registered(params: Params) -> Finding:
         return to_do("no champion yet: the pipeline's end promotes one", REPRO)
     if store(params).mark != "ok":
         return to_do("not looked at: the tracking store, which holds it, comes first", "")
-    champion = registry.champion_or_none(params.fetch.name)
+    champion = versions.champion_or_none(params.fetch.name)
     if champion is None:
         why = "reports/registered.json says why" if Path("reports/registered.json").exists() else "nothing was ranked"
         return to_do(f"no champion of '{params.fetch.name}': {why}", "uv run dvc repro -f -s register")
-    registry.whole_files(champion)
-    return ok(f"version {champion.version} of {registry.model_name(params.fetch.name)} is champion, its files whole")
+    whole_files(champion)
+    return ok(f"version {champion.version} of {versions.model_name(params.fetch.name)} is champion, its files whole")

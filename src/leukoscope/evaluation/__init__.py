@@ -1,1 +1,1 @@
-"""What a result is: metrics, group bootstrap, calibration, figures."""
+"""What the folds' models are worth: metrics with intervals, baselines, comparisons, importance, ensembles, figures."""

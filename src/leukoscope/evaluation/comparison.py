@@ -14,12 +14,12 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.stats import chi2
 
-from leukoscope.config import Evaluate
-from leukoscope.errors import DataError
-from leukoscope.evaluation.bootstrap import Floats, Resamples, resample, small_sample_factor
-from leukoscope.evaluation.metrics import METRICS, UNDEFINED, Labels, Scores, called_all, plain
-from leukoscope.evaluation.predictions import labels_and_scores, side_of
-from leukoscope.evaluation.resampled import auroc_resamples, count_resamples
+from leukoscope.artifacts.predictions import labels_and_scores, side_of
+from leukoscope.config.params import Evaluate
+from leukoscope.core.errors import DataError
+from leukoscope.stats.bootstrap import Floats, Resamples, resample, small_sample_factor
+from leukoscope.stats.metrics import METRICS, UNDEFINED, Labels, Scores, called_all, plain
+from leukoscope.stats.resampled import auroc_resamples, count_resamples
 
 
 def paired_auroc_gap(y: Labels, p_a: Scores, p_b: Scores, groups: ArrayLike, settings: Evaluate) -> dict[str, Any]:

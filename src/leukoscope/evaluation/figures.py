@@ -25,14 +25,15 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
-from leukoscope import atomic
-from leukoscope.config import Evaluate, Protocol
-from leukoscope.evaluation.bootstrap import Resamples, resample
-from leukoscope.evaluation.metrics import CLASSES, ECE_BINS, Labels, Scores, calibration_bin
-from leukoscope.evaluation.predictions import labels_and_scores, side_of
+from leukoscope.artifacts.predictions import labels_and_scores, side_of
+from leukoscope.config.params import Evaluate
+from leukoscope.config.rows import Protocol
+from leukoscope.core.files import new_file
 from leukoscope.evaluation.protocols import PROTOCOLS
-from leukoscope.evaluation.resampled import bin_share_resamples
 from leukoscope.evaluation.results import scaled_scores, subject_table
+from leukoscope.stats.bootstrap import Resamples, resample
+from leukoscope.stats.metrics import CLASSES, ECE_BINS, Labels, Scores, calibration_bin
+from leukoscope.stats.resampled import bin_share_resamples
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#5F6368"
 CLASS_COLOURS = {"ALL": ORANGE, "hem": BLUE}
@@ -116,7 +117,7 @@ def _head(figure: Figure, heading: Heading, subtitle: str) -> None:
 
 def save(figure: Figure, target: Path | str) -> None:
     """Write a figure as PNG, whole or not at all, without a version or date in its bytes."""
-    with matplotlib.rc_context(STYLE), atomic.new_file(target) as part:
+    with matplotlib.rc_context(STYLE), new_file(target) as part:
         figure.savefig(part, format="png", metadata={"Software": None})
 
 

@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from leukoscope import atomic
-from leukoscope.config import Evaluate
-from leukoscope.evaluation.bootstrap import Floats, resample
-from leukoscope.evaluation.metrics import CLASSES, DIGITS
-from leukoscope.evaluation.predictions import labels_and_scores, side_of
-from leukoscope.evaluation.resampled import auroc_resamples
+from leukoscope.artifacts.predictions import labels_and_scores, side_of
+from leukoscope.config.params import Evaluate
+from leukoscope.core.files import new_file
+from leukoscope.stats.bootstrap import Floats, resample
+from leukoscope.stats.metrics import CLASSES, DIGITS
+from leukoscope.stats.resampled import auroc_resamples
 
 IMPORTANCE_FOLDER = "importance"
 AREAS = ["auroc", "auroc_exchanged", "fall", "fall_low", "fall_high", "interval_reason"]
@@ -89,6 +89,6 @@ def write_importance(
     images = images_table(tested, exchanged)
     tables = {PARTS_FILE: parts_table(tested, exchanged, settings), GROUPS_FILE: groups_table(tested, images)}
     for name, table in tables.items():
-        with atomic.new_file(folder / name) as part:
+        with new_file(folder / name) as part:
             table.to_csv(part, index=False, float_format=f"%.{DIGITS}g", lineterminator="\n")
     images.to_parquet(folder / IMAGES_FILE, index=False)

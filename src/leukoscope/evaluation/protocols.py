@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
-from leukoscope.config import HONEST_PROTOCOLS, Protocol
+from leukoscope.config.params import HONEST_PROTOCOLS
+from leukoscope.config.rows import Protocol
 
 
 @dataclass(frozen=True)

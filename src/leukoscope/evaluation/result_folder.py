@@ -8,13 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from leukoscope.atomic import new_folder, write_json
-from leukoscope.config import Evaluate
-from leukoscope.evaluation.caveats import caveat
+from leukoscope.artifacts.decision import caveat, mark
+from leukoscope.config.params import Evaluate
+from leukoscope.core.files import new_folder, write_json
 from leukoscope.evaluation.figures import Heading, write_figures
 from leukoscope.evaluation.importance import IMPORTANCE_FOLDER, Exchanged, write_importance
 from leukoscope.evaluation.results import summarise, write_tables
-from leukoscope.evaluation.tuned_groups import mark
 
 
 def write_result(

@@ -14,13 +14,14 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_curve
 
-from leukoscope import atomic
-from leukoscope.config import Evaluate
-from leukoscope.errors import DataError
+from leukoscope.artifacts.predictions import SIDES, checked, labels_and_scores, side_of
+from leukoscope.config.params import Evaluate
+from leukoscope.core.errors import DataError
+from leukoscope.core.files import new_file
 from leukoscope.evaluation.baseline import over_area
-from leukoscope.evaluation.bootstrap import Floats, Resamples, effective_number, group_sizes, resample
-from leukoscope.evaluation.calibration import rescaled, slope_and_intercept, slope_and_intercept_resamples
-from leukoscope.evaluation.metrics import (
+from leukoscope.stats.bootstrap import Floats, Resamples, effective_number, group_sizes, resample
+from leukoscope.stats.calibration import rescaled, slope_and_intercept, slope_and_intercept_resamples
+from leukoscope.stats.metrics import (
     ARGMAX,
     CLASSES,
     DIGITS,
@@ -35,9 +36,8 @@ from leukoscope.evaluation.metrics import (
     measure_calls,
     plain,
 )
-from leukoscope.evaluation.operating_point import threshold_at_specificity
-from leukoscope.evaluation.predictions import SIDES, checked, labels_and_scores, side_of
-from leukoscope.evaluation.resampled import (
+from leukoscope.stats.operating_point import threshold_at_specificity
+from leukoscope.stats.resampled import (
     auroc_resamples,
     calibration_resamples,
     count_resamples,
@@ -266,5 +266,5 @@ TABLES = {"roc.csv": roc_table, "confusion.csv": confusion_table, "subjects.csv"
 def write_tables(predictions: pd.DataFrame, folder: Path) -> None:
     """Write roc.csv, confusion.csv and subjects.csv of the test side into `folder`."""
     for name, table in TABLES.items():
-        with atomic.new_file(folder / name) as part:
+        with new_file(folder / name) as part:
             table(predictions).to_csv(part, index=False, float_format=f"%.{DIGITS}g", lineterminator="\n")

@@ -7,21 +7,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from leukoscope.data.names import IMAGE_SUFFIXES
-from leukoscope.errors import DataError, UserError, one_line
+from leukoscope.artifacts.training_cells import UNSEEN
+from leukoscope.core.errors import DataError, UserError, one_line
+from leukoscope.core.progress import progress
+from leukoscope.data.sources.names import IMAGE_SUFFIXES
 from leukoscope.prediction import output
-from leukoscope.prediction.cautions import NOT_KNOWN, calling, flagging, warning
-from leukoscope.prediction.champion import Champion, Version
-from leukoscope.prediction.optics import parse_scale
+from leukoscope.prediction.pictures import parse_scale
 from leukoscope.prediction.places import from_anywhere, stored_below
-from leukoscope.prediction.reading_ahead import prepared_ahead
-from leukoscope.prediction.scoring import FLAGS, Prepared, Score, score_prepared
+from leukoscope.prediction.scoring import FLAGS, Prepared, Score, prepared_ahead, score_prepared
 from leukoscope.prediction.shards import Job, RunShards, missing, shards_of
 from leukoscope.prediction.sources import ImageFile, images_below
 from leukoscope.prediction.subjects import NOT_A_DIAGNOSIS, by_subject
-from leukoscope.prediction.training_cells import UNSEEN
-from leukoscope.progress import progress
-from leukoscope.registry import REGISTER_AGAIN
+from leukoscope.registry.champion import Champion, Version
+from leukoscope.registry.notices import NOT_KNOWN, calling, flagging, warning
+from leukoscope.registry.versions import REGISTER_AGAIN
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from leukoscope.data.cell import BACKGROUND, Cell, find_cell, lit_part
+from leukoscope.imaging.cell import BACKGROUND, Cell, find_cell, lit_part
 
 NO_CELL, SEVERAL, EDGE, LIT, CUT = "no-cell", "several-cells", "touches-edge", "background", "outside-frame"
 MEANINGS = {

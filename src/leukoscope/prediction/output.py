@@ -15,13 +15,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
-from leukoscope.atomic import new_file
-from leukoscope.errors import DataError, disk_is_full
-from leukoscope.prediction.cautions import caution, trained_on
-from leukoscope.prediction.champion import Version
+from leukoscope.artifacts.training_cells import UNSEEN
+from leukoscope.core.errors import DataError, disk_is_full
+from leukoscope.core.files import new_file
 from leukoscope.prediction.scoring import Score
 from leukoscope.prediction.subjects import SubjectSummary
-from leukoscope.prediction.training_cells import UNSEEN
+from leukoscope.registry.champion import Version
+from leukoscope.registry.notices import caution, trained_on
 
 STDOUT = Path("-")
 DIGITS = 6  # of probabilities: the model's own are exact to about as many

@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from leukoscope.atomic import new_file
-from leukoscope.data.archives import unpack
-from leukoscope.data.names import IMAGE_SUFFIXES, is_hidden
-from leukoscope.data.reading import MAX_BYTES, read_bytes
-from leukoscope.errors import DataError, one_line
+from leukoscope.core.errors import DataError, one_line
+from leukoscope.core.files import new_file
+from leukoscope.data.sources.archives import unpack
+from leukoscope.data.sources.names import IMAGE_SUFFIXES, is_hidden
+from leukoscope.imaging.reading import MAX_BYTES, read_bytes
 from leukoscope.prediction.sources import images_in, shown
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
+
 
 PACKED_SUFFIXES = frozenset({".tar", ".tgz", ".zip"})  # of archives
 

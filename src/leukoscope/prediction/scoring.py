@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 import numpy as np
 
-from leukoscope.data.cell import Cell, find_cell
-from leukoscope.data.pack import centre_frame
-from leukoscope.prediction import content, training_cells
-from leukoscope.prediction.champion import Champion, Version
+from leukoscope.artifacts.training_cells import MEANINGS, SAME_FILE, SAME_PICTURE, UNSEEN, Seen
+from leukoscope.core.errors import DataError
+from leukoscope.imaging.cell import Cell, find_cell
+from leukoscope.imaging.framing import centre_frame
+from leukoscope.imaging.reading import read_bytes
+from leukoscope.prediction import content
 from leukoscope.prediction.content import content_flags
-from leukoscope.prediction.optics import at_native_scale
-from leukoscope.prediction.pictures import Picture, subject_of
-from leukoscope.prediction.prevalence import reweighed
-from leukoscope.prediction.training_cells import SAME_FILE, SAME_PICTURE, UNSEEN, Seen
+from leukoscope.prediction.pictures import Picture, at_native_scale, decoded, subject_of
+from leukoscope.prediction.sources import ImageFile
+from leukoscope.registry.champion import Champion, Version
 
-FLAGS = {**content.MEANINGS, **training_cells.MEANINGS}  # what each flag means, for a person
+FLAGS = {**content.MEANINGS, **MEANINGS}  # what each flag means, for a person
 
 
 @dataclass(frozen=True)
@@ -119,3 +124,48 @@ def _at_prevalence(p_all: float, champion: Version, wanted: float) -> float:
     if champion.training is None:
         raise ValueError("a version without training_cells.json has no prevalence to reweigh from")
     return reweighed(p_all, champion.decision["pooled"]["calibration"], champion.training.prevalence, wanted)
+
+
+CLIP = 1e-7  # as evaluation.calibration clips p
+
+
+def reweighed(p_all: float, calibration: Mapping[str, float], known: float, wanted: float) -> float:
+    """p(ALL) at the prevalence `wanted` (0..1, exclusive), after Bayes.
+
+    logit(p') = slope * logit(p) + intercept + logit(wanted) - logit(known)
+
+    slope and intercept are Platt's calibration on the validation sides (decision.json, `pooled`), whose share of ALL is
+    `known`; without it p's own bias would be reweighed with it (Saerens, Latinne, Decaestecker 2002). It assumes that
+    cells of a class look the same at either prevalence. The order of cells does not change, and neither do calls: a
+    threshold for a specificity does not depend on prevalence.
+    """
+    p = min(max(p_all, CLIP), 1 - CLIP)
+    logit = calibration["slope"] * _logit(p) + calibration["intercept"] + _logit(wanted) - _logit(known)
+    return 1 / (1 + math.exp(-logit)) if logit > -700 else 0.0
+
+
+def _logit(p: float) -> float:
+    return math.log(p) - math.log1p(-p)
+
+
+READ_AHEAD = 16  # pictures for each core
+
+
+def prepared_ahead(
+    files: Sequence[ImageFile], champion: Version, *, scale: float = 1.0
+) -> Iterator[Prepared | DataError]:
+    """What `prepare` makes of each file, or why it does not read, in order; memory holds some pictures a core."""
+
+    def read(file: ImageFile) -> Prepared | DataError:
+        try:
+            return prepare(decoded(read_bytes(file.path), file.name), champion, scale=scale)
+        except DataError as error:
+            return error
+
+    cores = os.cpu_count() or 1
+    with ThreadPoolExecutor(cores) as pool:
+        left = iter(files)
+        ahead = deque(pool.submit(read, file) for file in islice(left, READ_AHEAD * cores))
+        while ahead:
+            yield ahead.popleft().result()
+            ahead.extend(pool.submit(read, file) for file in islice(left, 1))

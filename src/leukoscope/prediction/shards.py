@@ -19,15 +19,16 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leukoscope.errors import DataError
-from leukoscope.prediction.champion import Champion, Version
+from leukoscope.core.errors import DataError
 from leukoscope.prediction.output import COLUMNS, records
 from leukoscope.prediction.pictures import decoded
 from leukoscope.prediction.places import Stored, image_bytes, names_in, put, unpacked
 from leukoscope.prediction.scoring import Prepared, prepare, score_prepared
+from leukoscope.registry.champion import Champion, Version
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
 
 PICTURES = 256  # of a shard: 70 MB of framed pictures
 SUFFIX = ".parquet"
@@ -104,7 +105,7 @@ def missing(shards: Sequence[Shard], folder: str) -> list[Shard]:
 
 def run_here(shards: Sequence[Shard], job: Job, files: Path) -> Iterator[Finished]:
     """Compute shards one after another in this process, with the model among the version's `files`."""
-    from leukoscope.models.scoring import SCORING_FILE, Scorer
+    from leukoscope.registry.runtime import SCORING_FILE, Scorer
 
     version = job.version
     champion = version.with_model(Scorer(files / SCORING_FILE, version.frame, version.rotations))

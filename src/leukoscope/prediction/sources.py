@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from leukoscope.data.archives import unpack
-from leukoscope.data.names import IMAGE_SUFFIXES, is_hidden
-from leukoscope.errors import DataError, one_line
+from leukoscope.core.errors import DataError, one_line
+from leukoscope.data.sources.archives import unpack
+from leukoscope.data.sources.names import IMAGE_SUFFIXES, is_hidden
 
 ARCHIVE_SUFFIXES = frozenset({".zip", ".tar", ".tgz", ".gz", ".tbz2", ".bz2", ".txz", ".xz"})
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import NormalDist
 
+from leukoscope.artifacts.training_cells import UNSEEN
 from leukoscope.prediction.scoring import Score
-from leukoscope.prediction.training_cells import UNSEEN
 
 NOT_A_DIAGNOSIS = (
     "No diagnosis: all cells of one subject share a class in the training data, so shares are not validated on mixed "

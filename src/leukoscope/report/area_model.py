@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from leukoscope.config import Params
-from leukoscope.evaluation.decision import decide
+from leukoscope.config.params import Params
 from leukoscope.evaluation.results import summarise
+from leukoscope.stats.operating_point import decide
 
 
 def area_metrics(

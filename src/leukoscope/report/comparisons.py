@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from leukoscope.config import Protocol
+from leukoscope.artifacts.metrics import Estimate
+from leukoscope.config.rows import Protocol
 from leukoscope.evaluation.comparison import accuracy_gap, compare_rows
-from leukoscope.report.evidence import Estimate, Evidence, Result
+from leukoscope.report.evidence import Evidence, Result
 from leukoscope.report.paper_tables import PROPOSED_ROW, UNREGULARIZED_ROW
 
 COMPARISONS_FILE = "comparisons.json"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from leukoscope.evaluation.metrics import CLASSES
+from leukoscope.stats.metrics import CLASSES
 
 SET_TITLES = {"train": "training", "prelim": "preliminary test", "final": "final test"}
 

@@ -7,46 +7,25 @@ day.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
-from leukoscope.config import Params, Protocol
+from leukoscope.artifacts.decision import mark, marks, tunings
+from leukoscope.artifacts.metrics import Estimate
+from leukoscope.config.params import Params
+from leukoscope.config.rows import Protocol
+from leukoscope.core.cautions import Marks
+from leukoscope.core.errors import DataError
 from leukoscope.data.splits import leaks
-from leukoscope.errors import DataError
-from leukoscope.evaluation.baseline import baseline_area
+from leukoscope.evaluation.baseline import baseline_area, no_skill
 from leukoscope.evaluation.comparison import leakage_gap
 from leukoscope.evaluation.importance import IMPORTANCE_FOLDER
 from leukoscope.evaluation.protocols import PROTOCOLS
-from leukoscope.evaluation.tuned_groups import mark, tunings
 from leukoscope.report.area_model import area_metrics
-from leukoscope.report.cautions import Marks, marks
-from leukoscope.report.no_skill import no_skill
-
-
-class Estimate(NamedTuple):
-    """A number with its interval; `low` and `high` are None where `reason` says why there is no interval."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-    reason: str | None
-
-    @classmethod
-    def of(cls, content: Mapping[str, Any], name: str, reason: str | None = None) -> Estimate:
-        """From keys name, name_low and name_high as evaluation writes them."""
-        value, low, high = (content[key] for key in (name, f"{name}_low", f"{name}_high"))
-        if value is None:
-            reason = content.get("undefined", {}).get(name, "not defined")
-        elif low is None or high is None:
-            reason = reason or content.get("interval_reason") or "not defined in every resample"
-        else:
-            reason = None
-        return cls(value, low, high, reason)
 
 
 @dataclass(frozen=True)

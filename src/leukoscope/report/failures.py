@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from leukoscope.evaluation.metrics import CLASSES, called_all
-from leukoscope.paths import inside
-from leukoscope.report.evidence import Estimate, Evidence, Result
-from leukoscope.report.samples import picture_uri
+from leukoscope.artifacts.metrics import Estimate
+from leukoscope.core.paths import inside
+from leukoscope.report.evidence import Evidence, Result
+from leukoscope.report.pictures import picture_uri
+from leukoscope.stats.metrics import CLASSES, called_all
 
 SUBJECTS = 3  # of each class
 CELLS = 4  # of each subject

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from leukoscope.report.evidence import Estimate, Evidence
+from leukoscope.artifacts.metrics import Estimate
+from leukoscope.report.evidence import Evidence
 
 
 class Axis:

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from leukoscope.evaluation.metrics import CLASSES, called_all
-from leukoscope.paths import inside
+from leukoscope.core.paths import inside
 from leukoscope.report.evidence import Evidence, Result
-from leukoscope.report.samples import picture_uri
+from leukoscope.report.pictures import picture_uri
+from leukoscope.stats.metrics import CLASSES, called_all
 
 SUBJECTS = 6  # of each class and kind of call
 

@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from leukoscope.artifacts.metrics import Estimate
+from leukoscope.core.paths import inside
 from leukoscope.evaluation.importance import GROUPS_FILE, IMAGES_FILE, PARTS_FILE
-from leukoscope.evaluation.metrics import CLASSES
-from leukoscope.paths import inside
-from leukoscope.report.evidence import Estimate, Evidence, Result
+from leukoscope.report.evidence import Evidence, Result
 from leukoscope.report.forest import Axis, axis_of
-from leukoscope.report.samples import picture_uri
+from leukoscope.report.pictures import picture_uri
+from leukoscope.stats.metrics import CLASSES
 
 CELLS = 5  # of each class
 DIMENSIONS = {"backbone": "by backbone", "tap": "by layer", "colours": "by colours", "statistic": "by statistic"}

@@ -6,10 +6,10 @@ import csv
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from leukoscope.atomic import new_file
-from leukoscope.errors import DataError
-from leukoscope.report import wording
-from leukoscope.report.cautions import cautions
+from leukoscope.core import text as wording
+from leukoscope.core.cautions import cautions
+from leukoscope.core.errors import DataError
+from leukoscope.core.files import new_file
 
 BEGIN, END = "<!-- leukoscope table: begin -->", "<!-- leukoscope table: end -->"
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from leukoscope.evaluation.metrics import CALL_METRICS
-from leukoscope.report.evidence import Estimate, Result
+from leukoscope.artifacts.metrics import Estimate
+from leukoscope.report.evidence import Result
 from leukoscope.report.probabilities import Reading, readings
+from leukoscope.stats.metrics import CALL_METRICS
 
 OVER_AREA = "over area"
 Read = Callable[[Result], Estimate]

@@ -8,29 +8,32 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
-from leukoscope.atomic import new_file, write_json
-from leukoscope.config import Params, Protocol
-from leukoscope.evaluation.caveats import not_real
-from leukoscope.evaluation.metrics import CLASSES
+from leukoscope.artifacts.decision import not_real
+from leukoscope.artifacts.metrics import Estimate
+from leukoscope.artifacts.training_cells import flagged_in_words
+from leukoscope.config.params import Params
+from leukoscope.config.rows import Protocol
+from leukoscope.core import text
+from leukoscope.core.cautions import RESEARCH_ONLY, cautions
+from leukoscope.core.files import new_file, write_json
+from leukoscope.core.text import epochs, hundredths, millions, p_value, percent, seconds, share, signed, signed_points
 from leukoscope.evaluation.protocols import PROTOCOLS
 from leukoscope.evaluation.results import FEW_EFFECTIVE_GROUPS
-from leukoscope.prediction.training_cells import flagged_in_words
-from leukoscope.report import data_facts, earlier_work, metric_tables, paper_tables, wording
-from leukoscope.report.cautions import RESEARCH_ONLY, cautions
+from leukoscope.report import data_facts, earlier_work, metric_tables, paper_tables
 from leukoscope.report.comparisons import COMPARISONS_FILE, against_best, compared, regularizer_claims
-from leukoscope.report.evidence import Estimate, Evidence, read_evidence
+from leukoscope.report.drawings import draw_model, draw_pipeline
+from leukoscope.report.evidence import Evidence, read_evidence
 from leukoscope.report.failures import APART, TRAITS, failures
 from leukoscope.report.forest import auroc_axis
 from leukoscope.report.gallery import gallery
 from leukoscope.report.importance import DIMENSIONS, carried
-from leukoscope.report.model_drawing import draw_model
 from leukoscope.report.paper_tables import PROPOSED_ROW, UNREGULARIZED_ROW
-from leukoscope.report.pictures import drawn_figures
-from leukoscope.report.pipeline_drawing import draw_pipeline
-from leukoscope.report.samples import sample_cells
+from leukoscope.report.pictures import drawn_figures, sample_cells
 from leukoscope.report.summary import summarise, write_plots
 from leukoscope.report.table_v import TABLE_V_FILE, table_rows, write_table_v
+from leukoscope.stats.metrics import CLASSES
 
 SECTIONS = {  # by their ids, in the order of the page
     "headline": "Table V",
@@ -75,8 +78,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["share"] = wording.share
-    environment.globals |= {function.__name__: function for function in wording.FUNCTIONS}
+    environment.filters["share"] = text.share
+    environment.globals |= {function.__name__: function for function in FUNCTIONS}
     return environment
 
 
@@ -194,3 +197,11 @@ def write_report(params: Params, root: Path = Path()) -> None:
     write_table_v(evidence, reports / TABLE_V_FILE)
     with new_file(reports / "index.html") as part:
         part.write_text(page, encoding="utf-8", newline="\n")
+
+
+def breakable(name: str) -> Markup:
+    """A row's name that a narrow column may break after an underscore."""
+    return Markup("_<wbr>").join(name.split("_"))
+
+
+FUNCTIONS = (breakable, share, percent, hundredths, signed, signed_points, millions, epochs, seconds, p_value)

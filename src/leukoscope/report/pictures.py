@@ -1,4 +1,4 @@
-"""Figures as data URIs, small enough that a page may hold hundreds of them."""
+"""Pictures as data URIs, small enough that a page may hold hundreds of them: figures, and cells of the data at hand."""
 
 from __future__ import annotations
 
@@ -10,12 +10,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+import pandas as pd
 from PIL import Image
 
-from leukoscope.config import Protocol
+from leukoscope.config.rows import Protocol
+from leukoscope.core.paths import inside
 from leukoscope.evaluation.protocols import PROTOCOLS
+from leukoscope.imaging.framing import frame_and_resize
+from leukoscope.imaging.reading import read_rgb
 from leukoscope.report import paper_tables
 from leukoscope.report.evidence import Evidence
+from leukoscope.stats.metrics import CLASSES
 
 FIGURE_TITLES = {
     "confusion": "confusion matrix of the test images",
@@ -69,3 +75,41 @@ def drawn_figures(evidence: Evidence) -> dict[tuple[str, Protocol], list[Drawn]]
     for (key, caption), uri in zip(captions, data_uris(paths), strict=True):
         drawn[key].append(Drawn(caption, uri))
     return drawn
+
+
+SUBJECTS = 6  # of each class
+PIXELS = 168  # of a picture's side
+
+
+class Sample(NamedTuple):
+    """A cell: its class, whose it is, and its picture as a data URI."""
+
+    name: str
+    subject: str
+    uri: str
+
+
+def sample_cells(images: pd.DataFrame, folder: Path, frame: int) -> list[Sample]:
+    """Cells of the training set, ALL first: of subjects evenly spaced in the order of their ids, each one's median.
+
+    The median is by area. `images` is images.parquet, `folder` holds its files, `frame` is the side of the centre that
+    is shown, in native pixels.
+    """
+    samples = []
+    for label, name in CLASSES.items():
+        known = images[(images["set"] == "train") & (images["label"] == label)].sort_values(["cell_area", "image_id"])
+        subjects = sorted(known["subject"].unique())
+        places = np.linspace(0, len(subjects) - 1, min(SUBJECTS, len(subjects))).round().astype(int)
+        for subject in (subjects[place] for place in places):
+            cells = known[known["subject"] == subject]
+            uri = picture_uri(inside(folder, cells["file"].iloc[len(cells) // 2]), frame)
+            samples.append(Sample(name, str(subject), uri))
+    return samples
+
+
+def picture_uri(path: Path, frame: int) -> str:
+    """The centre `frame` pixels of an image file, PIXELS wide, as a data URI."""
+    content = io.BytesIO()
+    picture = frame_and_resize(read_rgb(path), frame, PIXELS)
+    Image.fromarray(picture).save(content, format="JPEG", quality=88)
+    return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"

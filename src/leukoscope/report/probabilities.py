@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from leukoscope.report.evidence import Estimate, Result
+from leukoscope.artifacts.metrics import Estimate
+from leukoscope.report.evidence import Result
 
 STAGES = {"raw": "as it is", "scaled": "scaled"}
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from leukoscope.atomic import new_folder
-from leukoscope.config import Protocol
+from leukoscope.config.rows import Protocol
+from leukoscope.core.files import new_folder
 from leukoscope.report.evidence import Evidence, Result
 from leukoscope.report.terminal import GAP
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from leukoscope.atomic import new_file
-from leukoscope.config import Protocol
-from leukoscope.report.cautions import gap_mark
-from leukoscope.report.evidence import Estimate, Evidence, Result
+from leukoscope.artifacts.metrics import Estimate
+from leukoscope.config.rows import Protocol
+from leukoscope.core.cautions import gap_mark
+from leukoscope.core.files import new_file
+from leukoscope.report.evidence import Evidence, Result
 from leukoscope.report.paper_tables import TABLE_V, PaperRow
 
 TABLE_V_FILE = "table_v.csv"

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from leukoscope.errors import DataError
-from leukoscope.paths import inside
-from leukoscope.report.cautions import RESEARCH_ONLY, Caution, Marks, cautions, gap_mark, marks
+from leukoscope.artifacts.decision import marks
+from leukoscope.core.cautions import RESEARCH_ONLY, Caution, Marks, cautions, gap_mark
+from leukoscope.core.errors import DataError
+from leukoscope.core.paths import inside
 
 Numbers = Mapping[str, float]
 GAP = "leakage_gap"

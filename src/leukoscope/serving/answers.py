@@ -8,12 +8,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from leukoscope.evaluation.caveats import not_real
-from leukoscope.prediction.cautions import calling, caution, flagging, warning
-from leukoscope.prediction.champion import Champion
+from leukoscope.artifacts.decision import not_real
 from leukoscope.prediction.scoring import FLAGS, Score
 from leukoscope.prediction.subjects import LEVEL, NOT_A_DIAGNOSIS, by_subject
-from leukoscope.registry import model_name
+from leukoscope.registry.champion import Champion
+from leukoscope.registry.notices import calling, caution, flagging, warning
+from leukoscope.registry.versions import model_name
 from leukoscope.serving.limits import Limits
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from leukoscope.prediction.cautions import warning
+from leukoscope.registry.notices import warning
 from leukoscope.serving.app import application
 from leukoscope.serving.limits import Limits
 from leukoscope.serving.live import Live

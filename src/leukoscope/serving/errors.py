@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from leukoscope.errors import LeukoscopeError
+from leukoscope.core.errors import LeukoscopeError
 
 
 class RequestError(LeukoscopeError):

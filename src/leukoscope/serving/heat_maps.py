@@ -24,7 +24,8 @@ import numpy as np
 from leukoscope.serving.errors import BusyError, RequestError
 
 if TYPE_CHECKING:
-    from leukoscope.evaluation.explanations import Explainer
+    from leukoscope.explain.gradcam import Explainer
+
 
 log = logging.getLogger("leukoscope.serving")
 
@@ -160,8 +161,8 @@ def _end_with_parent() -> None:
 
 
 def _overlay(asked: Asked, opened: dict[tuple[str, str], Explainer]) -> bytes:
-    from leukoscope.evaluation.explanations import overlay
-    from leukoscope.registry import load_explainer
+    from leukoscope.explain.explainer import load_explainer
+    from leukoscope.explain.gradcam import overlay
 
     key = asked.data_name, asked.version
     if key not in opened:

@@ -11,9 +11,9 @@ from functools import cached_property
 
 import numpy as np
 
-from leukoscope import registry
-from leukoscope.errors import LeukoscopeError
-from leukoscope.prediction.champion import Champion
+from leukoscope.core.errors import LeukoscopeError
+from leukoscope.registry import loading, versions
+from leukoscope.registry.champion import Champion
 from leukoscope.serving.batching import Batcher
 
 log = logging.getLogger("leukoscope.serving")
@@ -54,7 +54,7 @@ class Live:
         self.current = self._load(version)
 
     def _load(self, version: int | str | None) -> Loaded:
-        return Loaded(registry.load_champion(self.data_name, version))
+        return Loaded(loading.load_champion(self.data_name, version))
 
     @contextlib.asynccontextmanager
     async def followed(self, seconds: float) -> AsyncIterator[None]:
@@ -74,7 +74,7 @@ class Live:
     def refresh(self) -> None:
         """Load the champion of now where it is another one. What keeps it from answering is `problem`, not an error."""
         try:
-            now = registry.champion(self.data_name).version
+            now = versions.champion(self.data_name).version
             if now == self.current.champion.version:
                 self.problem = None
                 return

@@ -8,10 +8,10 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from leukoscope.data.reading import decode
-from leukoscope.prediction.champion import Champion
+from leukoscope.imaging.reading import decode
 from leukoscope.prediction.pictures import Picture
 from leukoscope.prediction.scoring import Prepared, Score, concluded, prepare
+from leukoscope.registry.champion import Champion
 from leukoscope.serving.answers import Unreadable
 from leukoscope.serving.limits import MEGABYTE, Limits
 from leukoscope.serving.live import Loaded

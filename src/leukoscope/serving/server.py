@@ -11,7 +11,7 @@ from collections.abc import Callable
 import uvicorn
 from fastapi import FastAPI
 
-from leukoscope.errors import UserError
+from leukoscope.core.errors import UserError
 from leukoscope.serving.connections import uvicorn_limits
 from leukoscope.serving.limits import Limits
 

@@ -3,7 +3,7 @@
 import json
 import sys
 
-from leukoscope.errors import run_reporting_errors
+from leukoscope.core.errors import run_reporting_errors
 
 INTERRUPTED = 130
 
@@ -12,7 +12,7 @@ def main() -> None:
     """Work on the task that the command line holds. The command that began it says that it was interrupted."""
     try:
         # Imported here: an interrupt may come in the seconds that this takes.
-        from leukoscope.config import load_params
+        from leukoscope.config.params import load_params
         from leukoscope.tuning.bench import Bench
         from leukoscope.tuning.worker import Task, work
 

@@ -6,13 +6,13 @@ import difflib
 from pathlib import Path
 from typing import Any
 
-from leukoscope.atomic import new_file
-from leukoscope.config import PARAMS_FILE, load_params
-from leukoscope.errors import ConfigError
-from leukoscope.row_settings import Tuned
+from leukoscope.config.params import PARAMS_FILE, load_params
+from leukoscope.config.rows import Tuned
+from leukoscope.config.yaml_edit import with_value
+from leukoscope.core.errors import ConfigError
+from leukoscope.core.files import new_file
 from leukoscope.tuning.bench import Bench
 from leukoscope.tuning.gain import Gain
-from leukoscope.yaml_edit import with_value
 
 DIGITS = 4  # significant ones: a study does not know more
 

@@ -11,23 +11,27 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pandas as pd
 
-from leukoscope import workplace
-from leukoscope.atomic import locked
-from leukoscope.config import Augment, ModelSettings, Params
-from leukoscope.data.augment import draw
+from leukoscope.config.params import Augment, Params
+from leukoscope.config.rows import ModelSettings
+from leukoscope.core import checkout
+from leukoscope.core.files import locked
 from leukoscope.data.pack import open_pack
 from leukoscope.data.splits import read_split
-from leukoscope.evaluation.metrics import METRICS
-from leukoscope.models.backbones import weights_of_row
-from leukoscope.models.embedding import pooled_features
-from leukoscope.models.inputs import DATA_COLUMNS, table_hash
-from leukoscope.models.training import Training, TrainingData, predict
-from leukoscope.models.views import View, turns_of
+from leukoscope.features.backbones import weights_of_row
+from leukoscope.features.embedding import pooled_features
+from leukoscope.imaging.draws import draw
+from leukoscope.imaging.turns import View, turns_of
+from leukoscope.stats.metrics import METRICS
+from leukoscope.training.inputs import DATA_COLUMNS, table_hash
+from leukoscope.training.probabilities import predict
+from leukoscope.training.task import TrainingData
+from leukoscope.training.training import Training
 from leukoscope.tuning.inner_folds import inner_folds, rows_of_fold
 from leukoscope.tuning.space import Values, with_values
 
 if TYPE_CHECKING:
-    from leukoscope.models.training import TrainedFold
+    from leukoscope.training.task import TrainedFold
+
 
 FEATURES_AT_ONCE = 4  # kinds of features in memory, where a study tries poolings, views or zooms
 OnEpoch = Callable[[int, Mapping[str, float]], None]
@@ -122,7 +126,7 @@ class Bench:
         row, augment = with_values(self.params, self.row, values)
         data = self._data(row, augment)
         with_val = side != "val"  # which is asked about
-        training = Training(row, self.params.train, augment, data, folds, workplace.store(), with_val)
+        training = Training(row, self.params.train, augment, data, folds, checkout.store(), with_val)
 
         def ended(epoch: Mapping[str, float]) -> None:
             on_epoch(int(epoch["fold"]), epoch)
@@ -135,7 +139,7 @@ class Bench:
     def prepare(self) -> None:
         """Compute the features of the row's own views. Other processes that ask meanwhile wait for them."""
         if self.row.mode == "frozen":
-            with locked(workplace.store() / "tuning.lock"):
+            with locked(checkout.store() / "tuning.lock"):
                 self._features(self.row.pooling, self.row.views, self.params.augment)
 
     def _data(self, row: ModelSettings, augment: Augment) -> TrainingData:
@@ -170,9 +174,7 @@ class Bench:
         ]
         everyone = np.arange(len(self.images))
         row = {**self.row.model_dump(), "pooling": pooling}
-        return pooled_features(
-            row, self._sha256, self._pictures, everyone, shown, augment.keep_black, workplace.store()
-        )
+        return pooled_features(row, self._sha256, self._pictures, everyone, shown, augment.keep_black, checkout.store())
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from leukoscope.config import Params
+from leukoscope.config.params import Params
 from leukoscope.tuning.bench import Bench
 from leukoscope.tuning.figures import draw_study
 from leukoscope.tuning.gain import gain_of
-from leukoscope.tuning.launch import run_study
+from leukoscope.tuning.launch import Start, run_study, start_here
 from leukoscope.tuning.trials import Tally
 
 REPORTS = Path("reports", "tuning")
@@ -26,14 +26,14 @@ def tune(
     another: bool = False,
     apply: bool = False,
     nested: bool = False,
+    start: Start = start_here,
 ) -> None:
-    """Run the study of one row on so many `workers`, or as many as there is room for, draw it, and say what it found.
+    """Run the study of one row, draw it, and say what it found. The last line counts its trials.
 
-    The last line counts its trials.
-
-    With `nested` there is a study inside every fold of the protocol; with `apply` the winner goes into params.yaml.
+    `start` starts so many `workers`, or as many as there is room for. With `nested` there is a study inside every fold
+    of the protocol; with `apply` the winner goes into params.yaml.
     """
-    run = partial(run_study, total=total, workers=workers, another=another)
+    run = partial(run_study, total=total, workers=workers, another=another, start=start)
     bench = Bench.of(params, row, params.tune.fold)
     study = run(bench)
     folder = REPORTS / row

@@ -8,12 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leukoscope.atomic import new_folder
+from leukoscope.core.files import new_folder
 from leukoscope.tuning.study import SCORE
 
 if TYPE_CHECKING:
     import optuna
     from matplotlib.figure import Figure
+
 
 FEWEST = 2  # complete trials: with one there is nothing to compare
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leukoscope.errors import StudyError
+from leukoscope.core.errors import StudyError
 from leukoscope.tuning.space import Values
 from leukoscope.tuning.study import PAPER
 from leukoscope.tuning.trials import SCORES

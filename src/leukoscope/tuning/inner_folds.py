@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from leukoscope.config import Tune
-from leukoscope.errors import ConfigError, SplitError
+from leukoscope.config.params import Tune
+from leukoscope.core.errors import ConfigError, SplitError
 
 DEALS = 100  # of which the most even is kept
 

@@ -12,9 +12,9 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from leukoscope.config import Compute
-from leukoscope.errors import StudyError
-from leukoscope.progress import BEHIND_ANOTHER, live_text, rate_in_words, time_in_words
+from leukoscope.config.params import Compute
+from leukoscope.core.errors import StudyError
+from leukoscope.core.progress import BEHIND_ANOTHER, live_text, rate_in_words, time_in_words
 from leukoscope.tuning.bench import Bench
 from leukoscope.tuning.runs import mirror
 from leukoscope.tuning.storage import open_storage, storage_errors, storage_url
@@ -24,6 +24,7 @@ from leukoscope.tuning.worker import Task, command
 
 if TYPE_CHECKING:
     import optuna
+
 
 THREAD_SETTINGS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
 POLL_SECONDS = 0.5
@@ -41,12 +42,21 @@ class Workers(Protocol):
 
 
 TaskOf = Callable[[int], Task]  # by the worker's number
+# Starts workers for a study's tasks: as many as are wanted or as there is room for, and at most so many.
+Start = Callable[[Compute, TaskOf, int | None, int], AbstractContextManager[Workers]]
 
 
-def run_study(bench: Bench, total: int, workers: int | None, *, another: bool = False) -> optuna.Study:
+def start_here(compute: Compute, task: TaskOf, wanted: int | None, most: int) -> AbstractContextManager[Workers]:
+    """Workers as processes of this machine: `wanted` of them, or one for each core, but not more than `most`."""
+    return _processes(task, min(wanted or os.cpu_count() or 1, most))
+
+
+def run_study(
+    bench: Bench, total: int, workers: int | None, *, another: bool = False, start: Start = start_here
+) -> optuna.Study:
     """Begin or go on with the study on `bench` until `total` of its trials are finished, and return it.
 
-    There are `workers` of it, or as many as `compute` has room for. Raises StudyError where the study was begun on
+    `start` starts `workers` of it, or as many as there is room for. Raises StudyError where the study was begun on
     something else, or where a worker fails. An interrupt ends the workers, whose trials are queued again, and goes on
     upwards.
     """
@@ -67,20 +77,11 @@ def run_study(bench: Bench, total: int, workers: int | None, *, another: bool = 
             return Task(bench.name, bench.fold, url, study.study_name, total, stream + worker, parent)
 
         try:
-            with _started(compute, task, workers, total - before.finished) as running:
+            with start(compute, task, workers, total - before.finished) as running:
                 _watch(study, running, before, total)
         finally:
             mirror(study)
     return load_study(url, study.study_name, bench)
-
-
-def _started(compute: Compute, task: TaskOf, wanted: int | None, most: int) -> AbstractContextManager[Workers]:
-    """`wanted` workers, or as many as there is room for, but not more than `most`."""
-    if compute.engine == "ray":
-        from leukoscope.cluster.studies import ray_workers
-
-        return ray_workers(compute, task, wanted, most)
-    return _processes(task, min(wanted or os.cpu_count() or 1, most))
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from typing import Any
 import optuna
 import pandas as pd
 
-from leukoscope.atomic import write_json
-from leukoscope.config import Params
+from leukoscope.config.params import Params
+from leukoscope.core.files import write_json
 from leukoscope.data.splits import read_split
 from leukoscope.evaluation.comparison import paired_auroc_gap
-from leukoscope.evaluation.metrics import plain
-from leukoscope.models.inputs import DATA_COLUMNS
+from leukoscope.stats.metrics import plain
+from leukoscope.training.inputs import DATA_COLUMNS
 from leukoscope.tuning.bench import Bench
 from leukoscope.tuning.gain import Gain, gain_of
 from leukoscope.tuning.space import Values

@@ -11,8 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leukoscope.mlflow_store import experiment_of, locked, open_store
-from leukoscope.tracking import PARENT, circumstances, close_runs_of_dead_processes
+from leukoscope.tracking.runs import PARENT, circumstances, close_runs_of_dead_processes
+from leukoscope.tracking.store import experiment_of, locked, open_store
 from leukoscope.tuning.study import ABOUT, PAPER
 from leukoscope.tuning.trials import PROCESS, SCORES, SURPLUS, Tally, this_process
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
     from optuna.trial import FrozenTrial
+
 
 # What MLflow calls the end of a trial; the tag `state` has Optuna's own word.
 STATUS = {"COMPLETE": "FINISHED", "PRUNED": "FINISHED", "FAIL": "FAILED"}

@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from leukoscope.config import Augment, Choices, ModelSettings, Params, Range, lifted_background
-from leukoscope.errors import ConfigError
+from leukoscope.config.params import Augment, Choices, Params, Range, lifted_background
+from leukoscope.config.rows import ModelSettings
+from leukoscope.core.errors import ConfigError
 
 if TYPE_CHECKING:
     import optuna
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     Distributions = dict[str, CategoricalDistribution | FloatDistribution | IntDistribution]
+
 
 OF_THE_HIDDEN_LAYER = ("kernel_l2", "activity_l1", "bias_l1", "dropout", "width")
 OF_THE_KERNEL = ("svm_c", "svm_gamma")

@@ -8,12 +8,13 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leukoscope import workplace
-from leukoscope.errors import StudyError
+from leukoscope.core import checkout
+from leukoscope.core.errors import StudyError
 from leukoscope.tuning.trials import GRACE_SECONDS, try_again
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
+
 
 JOURNAL = "studies.journal"
 _BLOCK = 1 << 16
@@ -22,7 +23,7 @@ HEARTBEAT_SECONDS = 15  # of a database's trials, whose processes may be on othe
 
 def storage_url(configured: str | None) -> str:
     """The configured storage, or the journal of this checkout: a path is a journal's, everything else a database's."""
-    return configured or str(workplace.mlruns() / JOURNAL)
+    return configured or str(checkout.mlruns() / JOURNAL)
 
 
 def open_storage(url: str) -> BaseStorage:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from leukoscope.errors import StudyError
+from leukoscope.core.errors import StudyError
 from leukoscope.tuning.space import distributions, own_values, paper_values
 from leukoscope.tuning.storage import open_storage
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
     from leukoscope.tuning.bench import Bench
+
 
 SCORE = "mean AUROC over inner folds"  # a trial's value
 

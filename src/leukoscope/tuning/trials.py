@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from leukoscope.atomic import is_alive
+from leukoscope.core.processes import is_alive
 
 if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
+
 
 GRACE_SECONDS = 60  # without a sign of life
 TRIES = 3  # of the same values: what kills its process every time is not tried for ever

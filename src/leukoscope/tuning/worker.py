@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leukoscope.errors import StudyError
+from leukoscope.core.errors import StudyError
 from leukoscope.tuning.bench import Bench
 from leukoscope.tuning.space import Values, distributions, suggested
 from leukoscope.tuning.storage import HEARTBEAT_SECONDS, open_storage, shown_url, storage_errors
@@ -24,6 +24,7 @@ from leukoscope.tuning.trials import PROCESS, SCORES, SURPLUS, Tally, claims_bef
 
 if TYPE_CHECKING:
     import optuna
+
 
 POLL_SECONDS = 1.0
 STORAGE_PATIENCE_SECONDS = 120  # a database that is restarted comes back

@@ -1,0 +1,96 @@
+"""Outputs that are either whole or not there: written beside their place, then renamed.
+
+What a killed process of this machine left beside an output goes when that output is written again.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from leukoscope.core.errors import LeukoscopeError, disk_is_full
+from leukoscope.core.processes import is_alive
+
+NO_ROOM = 1 << 16  # bytes: less is left only where something has just filled the disk
+
+
+def _beside(target: Path) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(f".{target.name}.*.part"):
+        pid = left.name.split(".")[-2]
+        if pid.isdigit() and not is_alive(int(pid)):
+            _remove(left)
+    return target.with_name(f".{target.name}.{os.getpid()}.part")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _full_disk_told(part: Path) -> Iterator[None]:
+    """Turn an error on a full disk into OSError (ENOSPC): some libraries say no more than that writing failed."""
+    try:
+        yield
+    except LeukoscopeError:
+        raise
+    except Exception as error:
+        usage = shutil.disk_usage(part.parent)
+        if disk_is_full(error) or usage.free >= NO_ROOM or not usage.total:  # what has no size at all is no disk
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(part)) from error
+
+
+@contextmanager
+def new_file(target: Path | str) -> Iterator[Path]:
+    """Yield a path to write to; on success it replaces `target`, on an error nothing is left."""
+    target = Path(target)
+    part = _beside(target)
+    try:
+        with _full_disk_told(part):
+            yield part
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(target: Path | str) -> Iterator[Path]:
+    """Yield an empty folder to fill; on success it replaces the folder `target`, on an error nothing is left."""
+    target = Path(target)
+    part = _beside(target)
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    try:
+        with _full_disk_told(part):
+            yield part
+        if target.exists():
+            shutil.rmtree(target)
+        part.replace(target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Hold the lock `file` against this machine's other processes; it goes with the process, however that ends."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+
+
+def write_json(target: Path | str, content: Any) -> None:
+    """Write `content` as sorted, indented JSON; NaN is refused, since JSON has none."""
+    with new_file(target) as part:
+        part.write_text(json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")

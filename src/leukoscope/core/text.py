@@ -1,0 +1,56 @@
+"""Numbers as a reader sees them: on the page, in tables, in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+NOT_DEFINED = "not defined"
+
+
+def share(value: float | None) -> str:
+    """An area, a share or a slope, as 0.853, with a proper minus sign."""
+    return NOT_DEFINED if value is None else f"{value:.3f}".replace("-", "−")
+
+
+def percent(value: float | None) -> str:
+    """A share, as 85.3 %."""
+    return NOT_DEFINED if value is None else f"{100 * value:.1f} %"
+
+
+def hundredths(value: float) -> str:
+    """A bound beside a percentage, as 85.3."""
+    return f"{100 * value:.1f}"
+
+
+def signed(value: float | None) -> str:
+    """A difference, as +0.041, with a proper minus sign."""
+    return NOT_DEFINED if value is None else f"{value:+.3f}".replace("-", "−")
+
+
+def signed_points(value: float | None) -> str:
+    """A difference of shares in percentage points, as +4.1."""
+    return NOT_DEFINED if value is None else f"{100 * value:+.1f}".replace("-", "−")
+
+
+def millions(count: float) -> str:
+    """A number of weights, as 10.79 M, or 2,562 below a tenth of a million."""
+    return f"{count / 1e6:.2f} M" if count >= 1e5 else f"{count:,.0f}"
+
+
+def epochs(of_folds: Sequence[int]) -> str:
+    """The median over folds and, where they differ, their range: 6 (4–9)."""
+    if not of_folds:
+        return "not trained"
+    spread = f" ({min(of_folds)}–{max(of_folds)})" if min(of_folds) < max(of_folds) else ""
+    return f"{median(of_folds):g}{spread}"
+
+
+def seconds(value: float | None) -> str:
+    """Seconds to two digits, as 0.24 or 95."""
+    return "not timed" if value is None else f"{value:.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def p_value(value: float | None) -> str:
+    """A p value, as 0.034, or < 0.001."""
+    return NOT_DEFINED if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -1,0 +1,1 @@
+"""What is true of the images: the manifest, duplicates, expectations."""

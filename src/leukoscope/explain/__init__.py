@@ -1,0 +1,1 @@
+"""Where in a picture p comes from: Grad-CAM, its figure, its command."""

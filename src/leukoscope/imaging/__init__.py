@@ -1,0 +1,1 @@
+"""What a picture is, for training and for predicting alike: reading, framing, the cell, augmentation, turns."""

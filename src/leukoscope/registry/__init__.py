@@ -1,0 +1,1 @@
+"""Versions of the model: ranked, held to the gate, packaged, promoted, loaded."""

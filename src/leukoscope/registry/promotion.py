@@ -1,0 +1,131 @@
+"""The pipeline's own promotion: candidates are ranked, the best one that passes the gate is registered as champion."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from leukoscope.artifacts.training_cells import TrainingCells
+from leukoscope.config.params import Evaluate, Params
+from leukoscope.core import checkout
+from leukoscope.core.errors import ConfigError, RegistryError
+from leukoscope.registry import versions
+from leukoscope.registry.challenge import Verdict, beats_champion
+from leukoscope.registry.gate import area_alone, gate
+from leukoscope.registry.packaging import log_version
+from leukoscope.registry.ranking import Candidate, rank
+from leukoscope.registry.training_range import training_cells
+from leukoscope.tracking.store import answering, locked
+
+
+def register(
+    params: Params,
+    images: pd.DataFrame,
+    splits: pd.DataFrame,
+    models: Path = Path("models"),
+    results: Path = Path("results"),
+) -> dict[str, Any]:
+    """Rank, gate, log and promote; returns the content of reports/registered.json (no version, id or time).
+
+    `images` has image_id, file, label, subject, group, sha256 and cell_area (pixels) of images.parquet.
+    `ranking` has every row, best first, with the checks that it failed; `gate` is that of the winner, or of the first
+    row where none wins. `training_range` says what the winner's version flags, and how often on unseen subjects. Inside
+    `dvc exp run` the winner becomes @candidate and nothing is promoted. Raises ConfigError where params.yaml does not
+    make the protocol that it ranks within, RegistryError where rows cannot be compared.
+    """
+    protocol, data_name = params.register_.protocol, params.fetch.name
+    if protocol not in params.protocols:
+        raise ConfigError(
+            f"params.yaml: register.protocol is {protocol}, which protocols ({', '.join(params.protocols)}) does not "
+            f"name: add it there, or register under one of those"
+        )
+    candidates = rank(results, models, params.rows_and_ensembles, protocol)
+    first = candidates[0]
+    if first.decision["data"]["name"] != data_name:
+        raise RegistryError(
+            f"{first.models} was trained on '{first.decision['data']['name']}' and params.yaml's fetch.name is "
+            f"'{data_name}': run uv run dvc repro"
+        )
+    _refuse_numbers_of_other_images(candidates, splits[splits["protocol"] == protocol])
+    area = area_alone(images, splits[splits["protocol"] == protocol], first.side, params.evaluate)
+    gates = [gate(candidate, params.register_, area) for candidate in candidates]
+    passing = [index for index, verdicts in enumerate(gates) if all(verdict.passed for verdict in verdicts)]
+    chosen = passing[0] if passing else 0
+    winner = candidates[chosen] if passing else None
+    training = None
+    if winner:
+        training = training_cells(winner, images, splits[splits["protocol"] == protocol], params.evaluate)
+        versus, promoted, reason = _promote(data_name, winner, training, images, params.evaluate)
+        gates[chosen].append(versus)
+    else:
+        promoted, reason = False, f"no row passes the gate: {_first_refusal(gates[0])}"
+    return {
+        "protocol": protocol,
+        "data": first.decision["data"],
+        "split_hash": first.decision["split_hash"],
+        "ranking": [_ranked(candidate, verdicts) for candidate, verdicts in zip(candidates, gates, strict=True)],
+        "gate": [asdict(verdict) for verdict in gates[chosen]],
+        "winner": _named(winner) if winner else None,
+        "training_range": {"range": training.range, "unseen": training.unseen} if training else None,
+        "promoted": promoted,
+        "reason": reason,
+    }
+
+
+def _refuse_numbers_of_other_images(candidates: list[Candidate], splits: pd.DataFrame) -> None:
+    """Raise RegistryError where metrics.json counts other images than the side that ranks has."""
+    for candidate in candidates:
+        here = splits.loc[splits["side"] == candidate.side, "image_id"].nunique()
+        if candidate.measured["n"] != here:
+            raise RegistryError(
+                f"the metrics of {candidate.models.name} are over {candidate.measured['n']} images of the "
+                f"{candidate.side} side, which has {here} here: they are of another data set or split: run uv run dvc "
+                f"repro"
+            )
+
+
+def _named(candidate: Candidate) -> dict[str, str]:
+    return {name: candidate.decision[name] for name in ("row", "protocol", "identity")}
+
+
+def _ranked(candidate: Candidate, verdicts: list[Verdict]) -> dict[str, Any]:
+    auroc = {name: candidate.measured[name] for name in ("auroc", "auroc_low", "auroc_high")}
+    refused = [verdict.verdict for verdict in verdicts if not verdict.passed]
+    return {
+        "row": candidate.row,
+        "identity": candidate.decision["identity"],
+        "side": candidate.side,
+        **auroc,
+        "sensitivity": candidate.sensitivity,
+        "refused": refused,
+    }
+
+
+def _first_refusal(verdicts: list[Verdict]) -> str:
+    return next(verdict.verdict for verdict in verdicts if not verdict.passed)
+
+
+def _promote(
+    data_name: str, winner: Candidate, training: TrainingCells, images: pd.DataFrame, settings: Evaluate
+) -> tuple[Verdict, bool, str]:
+    """Log the winner's version and, where it may be, make it champion. Prints what became of it, with its number."""
+    with answering(), locked("registry"):
+        version, new = log_version(data_name, winner, training)
+        # Asked for only now: a server has no lock, and packaging takes long enough for another process to promote.
+        verdict = beats_champion(winner, versions.champion_or_none(data_name), images, settings)
+        print(f"{winner.row}: version {version} of {versions.model_name(data_name)}{'' if new else ', known already'}")
+        if checkout.inside_experiment():
+            print(versions.set_candidate(data_name, version))
+            later = f"an experiment promotes nothing: once it is applied, run {versions.REGISTER_AGAIN}"
+            return verdict, False, later
+        if not verdict.passed:
+            return verdict, False, verdict.verdict
+        print(versions.let_pass(data_name, version))
+        champion = versions.champion(data_name)
+        if champion.identity != winner.decision["identity"]:  # another process's, which was better
+            verdict = beats_champion(winner, champion, images, settings)
+            return verdict, False, verdict.verdict
+    return verdict, True, f"{winner.row} is the best row that passes every check"

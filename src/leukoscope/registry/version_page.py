@@ -1,0 +1,78 @@
+"""A version's page in the registry: what MLflow shows of it, and how its own server is asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from leukoscope.artifacts.decision import mark, not_real
+from leukoscope.artifacts.training_cells import TrainingCells
+from leukoscope.registry.notices import range_in_words
+from leukoscope.registry.ranking import Candidate
+
+
+def combination(decision: dict[str, Any]) -> str:
+    """How the folds' models, and an ensemble's members, become one."""
+    folds, members = len(decision["folds"]), decision.get("members")
+    if members:
+        return f"mean of the rows {', '.join(members)}" + (f", each the mean of {folds} folds" if folds > 1 else "")
+    if folds == 1:
+        return "one model"
+    if decision["mode"] == "finetune":
+        return f"mean of {folds} finetuned models"
+    return f"mean of {folds} fold heads on {_backbones(decision['settings'])}"
+
+
+def _backbones(settings: dict[str, Any]) -> str:
+    beside = settings.get("beside")
+    if beside and beside["backbone"] == settings["backbone"] and beside.get("shrink", 1) > 1:
+        return "one backbone at two scales"
+    return "two backbones" if beside else "one backbone"
+
+
+def description(candidate: Candidate, training: TrainingCells | None = None) -> str:
+    """The version's page in the registry, as Markdown."""
+    decision, measured = candidate.decision, candidate.measured
+    data, point = decision["data"], decision["pooled"]
+    level = f"{100 * measured['interval_level']:g} % interval"
+    warnings = [
+        *([f"**{unreal}: not for real cells**"] if (unreal := not_real(decision)) else []),
+        *([f"**{marked}: its figures are too good**"] if (marked := mark(decision)) else []),
+    ]
+    paragraphs = [f"**{candidate.row}**, {combination(decision)}, under protocol `{decision['protocol']}`", *warnings]
+    lines = [
+        f"- data: {data['name']} ({data['kind']} images), {measured['n']} images of {measured['n_subjects']} subjects",
+        f"- {candidate.side} AUROC {_with_interval(measured, 'auroc')} ({level} over resampled groups)",
+        f"- sensitivity {_with_interval(measured['at_threshold'], 'sensitivity')} and specificity "
+        f"{_with_interval(measured['at_threshold'], 'specificity')} at each fold's own threshold",
+        f"- ALL is called where p > {point['threshold']:.4f}; refer band {_band(point)}",
+        f"- {range_in_words(training)}",
+        "- input: raw RGB pictures, uint8 [n, height, width, 3], native optics; output: p(ALL) [n, 1]",
+        *served_input(int(decision["settings"]["frame"])),
+        "",
+        "The figures are those of the folds' models on cells that each had not seen; what is served is their mean. "
+        "Research use only; not a diagnostic device.",
+    ]
+    return "\n\n".join([*paragraphs, "\n".join(lines)])
+
+
+def served_input(frame: int) -> list[str]:
+    """How `mlflow models serve` is asked, and what it answers."""
+    return [
+        '- `mlflow models serve` takes them as JSON at /invocations: `{"inputs": [picture, ...]}`, each picture a list '
+        "of rows of pixels of three whole numbers (0 to 255), all of one size",
+        f"- the centre {frame} x {frame} pixels are enough, and give the same p",
+        '- it answers `{"predictions": [[p(ALL)], ...]}`: no calls and no flags; `leukoscope predict` has them',
+    ]
+
+
+def _with_interval(measured: dict[str, Any], name: str) -> str:
+    value, low, high = (measured[key] for key in (name, f"{name}_low", f"{name}_high"))
+    if value is None:
+        return "undefined"
+    return f"{value:.3f}" + (f" [{low:.3f}, {high:.3f}]" if low is not None else " (no interval)")
+
+
+def _band(point: dict[str, Any]) -> str:
+    if point["refer_low"] is None:
+        return f"undefined ({point['refer_reason']})"
+    return f"{point['refer_low']:.4f} to {point['refer_high']:.4f}"

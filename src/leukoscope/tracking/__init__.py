@@ -1,0 +1,1 @@
+"""MLflow: the store, the runs, what its pages show."""

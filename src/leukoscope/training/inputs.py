@@ -1,0 +1,94 @@
+"""What training and evaluation of one row under one protocol read, gathered in one place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from leukoscope.config.params import Params
+from leukoscope.config.rows import ModelSettings, Protocol, Tuned
+from leukoscope.data.pack import open_pack
+from leukoscope.data.splits import overlap, read_split
+from leukoscope.features.embedding import read_features
+from leukoscope.training.task import TrainingData
+
+DATA_COLUMNS = ["image_id", "set", "label", "subject", "group", "sha256", "duplicate_of", "cell_area"]
+
+
+@dataclass(frozen=True)
+class RowInputs:
+    """A row's settings, its protocol's split, and the arrays and hashes of its data.
+
+    `tuned` says of tuned values which study they come from, and how much of the test side it saw.
+    """
+
+    name: str
+    protocol: Protocol
+    row: ModelSettings
+    images: pd.DataFrame
+    split: pd.DataFrame
+    data: TrainingData
+    features: dict[str, Any]
+    source: dict[str, Any]
+    tuned: dict[str, Any] | None
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What identifies the experiment, as decision.json and the tracker record it."""
+        return {
+            "row": self.name,
+            "protocol": self.protocol,
+            "settings": self.row.model_dump(mode="json"),
+            "mode": self.row.mode,
+            "weights_identity": self.features["weights_identity"],
+            "weights_kind": self.features["weights_kind"],
+            "data": {"name": self.source["name"], "kind": self.source["kind"], "hash": table_hash(self.images)},
+            "split_hash": table_hash(self.split),
+            **({"tuned": self.tuned} if self.tuned else {}),
+        }
+
+
+def read_inputs(params: Params, name: str, protocol: Protocol, folder: Path = Path("data")) -> RowInputs:
+    """Read what `name` needs under `protocol` from the pipeline's data folder. Raises SplitError for a leaky split."""
+    row = params.row(name)
+    images = pd.read_parquet(folder / "images.parquet", columns=DATA_COLUMNS)
+    split = read_split(folder / "splits.parquet", images, protocol)
+    features, about = read_features(folder / "features" / name)
+    data = TrainingData(
+        image_ids=images["image_id"].to_numpy(),
+        sha256=images["sha256"].to_numpy(),
+        labels=images["label"].fillna(-1).to_numpy(int),
+        groups=images["group"].to_numpy(),
+        features=features,
+        packed=open_pack(folder / "packed", row.frame, row.size) if row.mode == "finetune" else None,
+    )
+    return RowInputs(
+        name=name,
+        protocol=protocol,
+        row=row,
+        images=images,
+        split=split,
+        data=data,
+        features=about,
+        source=json.loads((folder / "raw" / "source.json").read_text()),
+        tuned=_tuned(row.tuned, images, split, folder / "splits.parquet") if row.tuned else None,
+    )
+
+
+def _tuned(tuned: Tuned, images: pd.DataFrame, split: pd.DataFrame, splits: Path) -> dict[str, Any]:
+    """`tuned` with what its study saw of the test side of `split`: None where data or its own split are others now."""
+    study = pd.read_parquet(splits, filters=[("protocol", "==", tuned.protocol)])
+    fold = study[study["fold"] == tuned.fold]
+    same = (tuned.data, tuned.split) == (table_hash(images), table_hash(study)) and not fold.empty
+    saw = overlap(fold, split, images) if same else {"tested_groups": None, "tested_images": None}
+    return {**tuned.model_dump(mode="json"), **saw}
+
+
+def table_hash(table: pd.DataFrame) -> str:
+    """A hash of a table's values, whatever file they are in."""
+    return hashlib.sha256(table.to_csv(index=False).encode()).hexdigest()

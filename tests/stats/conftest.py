@@ -1,0 +1,1 @@
+from tests.evaluation.conftest import make_predictions, predictions, settings  # noqa: F401
