@@ -1,12 +1,11 @@
 """One row under one protocol: what its folds say of images that they were not trained on."""
 
-from pathlib import Path
-
 import pandas as pd
 from _stage import main
 
-from leukoscope.artifacts.decision import read_decision
+from leukoscope.artifacts.decision import Decision
 from leukoscope.config.params import load_params
+from leukoscope.core import checkout
 from leukoscope.core.files import write_json
 from leukoscope.evaluation.checks import refuse_other_data, refuse_seen_images
 from leukoscope.evaluation.ensembles import fingerprint
@@ -21,8 +20,8 @@ def run(name: str, protocol: str) -> str:
     """Write results/<row>-<protocol> and data/evaluated/<protocol>/<row>.json."""
     params = load_params()
     inputs = read_inputs(params, name, protocol)
-    trained = Path("models") / f"{name}-{protocol}"
-    decision = read_decision(trained)
+    trained, results = checkout.trained(name, protocol), checkout.results(name, protocol)
+    decision = Decision.read(trained)
     refuse_seen_images(decision, inputs.split, inputs.images)
     refuse_other_data(decision, inputs.about)
     predictions = pd.concat(
@@ -30,10 +29,9 @@ def run(name: str, protocol: str) -> str:
         for fold in saved_folds.fold_numbers(trained)
     )
     history = pd.read_csv(trained / saved_folds.HISTORY_FILE)
-    results = Path("results") / f"{name}-{protocol}"
     exchanged = exchanged_predictions(trained, inputs, params.evaluate.seed)
     metrics = write_result(results, decision, predictions, inputs.images, params.evaluate, history, exchanged)
-    write_json(Path("data/evaluated") / protocol / f"{name}.json", fingerprint(trained, results))
+    write_json(checkout.evaluated(name, protocol), fingerprint(trained, results))
     runs.log_evaluation(decision, metrics, results)
     return str(results)
 

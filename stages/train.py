@@ -1,19 +1,18 @@
 """One row under one protocol: a model for each fold, and what its validation sides decide."""
 
-from pathlib import Path
-
 import pandas as pd
 from _stage import main
 
 from leukoscope.config.params import load_params
 from leukoscope.core import checkout
+from leukoscope.core.checkout import TIMING_FILE
 from leukoscope.core.files import new_folder, write_json
 from leukoscope.features.architecture import whole_row
 from leukoscope.stats.operating_point import decide
 from leukoscope.tracking import runs
 from leukoscope.training import saved_folds
 from leukoscope.training.inputs import read_inputs
-from leukoscope.training.timing import TIMING_FILE, EpochClock
+from leukoscope.training.timing import EpochClock
 from leukoscope.training.training import Training
 
 
@@ -25,7 +24,7 @@ def run(name: str, protocol: str) -> str:
     validation = inputs.split[inputs.split["side"] == "val"]
     weights, history, predictions = {}, [], []
     with (
-        new_folder(Path("models") / f"{name}-{protocol}") as folder,
+        new_folder(checkout.trained(name, protocol)) as folder,
         runs.training(inputs.about, params.train) as tracked,
     ):
         clock = EpochClock(tracked.epoch)
@@ -37,11 +36,12 @@ def run(name: str, protocol: str) -> str:
             layers = whole_row(inputs.features.get("layers"), trained.model)
         saved_folds.write_history(history, folder)
         decided = decide(pd.concat(predictions), params.threshold, params.evaluate)
-        identity = saved_folds.write_decision(inputs, decided, weights, layers, folder)
+        decision = saved_folds.decision_of(inputs, decided, weights, layers)
+        decision.write(folder)
         write_json(folder / TIMING_FILE, clock.summary())
-        tracked.finished(identity)
+        tracked.finished(decision.identity)
     training.forget()
-    return f"models/{name}-{protocol}"
+    return str(checkout.trained(name, protocol))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ directory unless another is named.
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import chdir
@@ -22,8 +21,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from leukoscope.artifacts.decision import caveat
-from leukoscope.config.params import HONEST_PROTOCOLS, load_params
+from leukoscope.artifacts.decision import Decision
+from leukoscope.artifacts.metrics import Estimate, Metrics
+from leukoscope.artifacts.predictions import PREDICTIONS_FILE, read_predictions
+from leukoscope.config.params import load_params
+from leukoscope.core.checkout import results
 from leukoscope.core.errors import DataError
 from leukoscope.imaging.reading import read_bytes
 from leukoscope.prediction.command import check_prevalence, score_files
@@ -140,13 +142,12 @@ def load_results(checkout: PathLike = ".") -> pd.DataFrame:
     """
     rows = []
     for decision, folder in _evaluated(Path(checkout)):
-        test = json.loads((folder / "metrics.json").read_text())["test"]
-        measured = _with_intervals(test, MEASURED) | _with_intervals(
-            test["at_threshold"], ("sensitivity", "specificity")
-        )
-        known = {"row": decision["row"], "protocol": decision["protocol"]}
-        known["honest"] = decision["protocol"] in HONEST_PROTOCOLS
-        rows.append({**known, "n": test["n"], "n_subjects": test["n_subjects"], **measured, "caveat": caveat(decision)})
+        test = Metrics.read(folder).test
+        estimates = {name: test.estimate(name) for name in MEASURED}
+        estimates |= {name: test.at_threshold(name) for name in ("sensitivity", "specificity")}
+        known = {"row": decision.row, "protocol": decision.protocol, "honest": decision.honest}
+        counted = {"n": test.n, "n_subjects": test.n_subjects}
+        rows.append({**known, **counted, **_with_intervals(estimates), "caveat": decision.caveat})
     return pd.DataFrame(rows)
 
 
@@ -157,26 +158,29 @@ def load_predictions(row: str, protocol: str, checkout: PathLike = ".") -> pd.Da
     subject of its test images, so figures and figures of one's own may be drawn from them. Raises DataError for what
     has not been evaluated.
     """
-    path = Path(checkout) / "results" / f"{row}-{protocol}" / "predictions.parquet"
-    if not path.exists():
-        there = ", ".join(sorted(folder.name for _, folder in _evaluated(Path(checkout))))
-        raise DataError(f"{path} is not there; evaluated are: {there}")
-    table = pd.read_parquet(path)
+    folder = results(row, protocol, Path(checkout))
+    if not (folder / PREDICTIONS_FILE).exists():
+        there = ", ".join(sorted(one.name for _, one in _evaluated(Path(checkout))))
+        raise DataError(f"{folder / PREDICTIONS_FILE} is not there; evaluated are: {there}")
+    table = read_predictions(folder, "test")
     columns = ["image_id", "subject", "group", "label", "p_all", "fold"]
-    return table.loc[table["side"] == "test", columns].reset_index(drop=True)
+    return table[columns].reset_index(drop=True)
 
 
-def _evaluated(checkout: Path) -> Iterator[tuple[dict[str, Any], Path]]:
+def _evaluated(checkout: Path) -> Iterator[tuple[Decision, Path]]:
     """The decision and the results folder of each row and protocol."""
     found = sorted(checkout.glob("results/*/metrics.json"))
     if not found:
         raise DataError(f"{checkout / 'results'} has no metrics.json: run uv run dvc repro there")
     for metrics in found:
-        yield json.loads((checkout / "models" / metrics.parent.name / "decision.json").read_text()), metrics.parent
+        yield Decision.read(checkout / "models" / metrics.parent.name), metrics.parent
 
 
-def _with_intervals(measured: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    return {key: measured[key] for name in names for key in (name, f"{name}_low", f"{name}_high")}
+def _with_intervals(estimates: Mapping[str, Estimate]) -> dict[str, float | None]:
+    columns: dict[str, float | None] = {}
+    for name, (value, low, high, _) in estimates.items():
+        columns |= {name: value, f"{name}_low": low, f"{name}_high": high}
+    return columns
 
 
 def _paths(images: Images) -> list[Path]:

@@ -183,15 +183,16 @@ def card(
 
     Example: leukoscope card --into docs/model_card.md
     """
-    from leukoscope.registry.card import BEGIN, END, model_card, read_facts
+    from leukoscope.artifacts.card import CardFacts
+    from leukoscope.registry.card import BEGIN, END, model_card
     from leukoscope.report.markdown import put_into
 
     if facts:
-        text = model_card(read_facts(facts))
+        text = model_card(CardFacts.read(facts))
     else:
         from leukoscope.registry import loading
 
-        text = model_card(loading.card_facts(_data_name(), version))
+        text = model_card(loading.load_card(_data_name(), version))
     if into:
         put_into(text, into, (BEGIN, END))
         typer.echo(f"{into}: model card replaced")

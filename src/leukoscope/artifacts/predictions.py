@@ -6,6 +6,8 @@ an image is tested once, validates once and trains k - 2 times.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
@@ -13,6 +15,7 @@ from leukoscope.core.errors import DataError
 from leukoscope.stats.metrics import Labels, Scores
 
 SIDES = ("test", "val", "train")
+PREDICTIONS_FILE = "predictions.parquet"
 COLUMNS = ("image_id", "subject", "group", "label", "p_all", "fold", "side")
 
 
@@ -51,3 +54,16 @@ def side_of(predictions: pd.DataFrame, side: str) -> pd.DataFrame:
 def labels_and_scores(rows: pd.DataFrame) -> tuple[Labels, Scores]:
     """y (int64) and p (float64) of prediction rows."""
     return rows["label"].to_numpy(np.int64), rows["p_all"].to_numpy(np.float64)
+
+
+def write_predictions(predictions: pd.DataFrame, folder: Path) -> None:
+    """Write predictions.parquet into `folder`."""
+    predictions.to_parquet(folder / PREDICTIONS_FILE, index=False)
+
+
+def read_predictions(folder: Path, side: str | None = None) -> pd.DataFrame:
+    """predictions.parquet in `folder`, or the rows of one side. Raises DataError where there is none."""
+    path = folder / PREDICTIONS_FILE
+    if not path.exists():
+        raise DataError(f"{path} is missing: run dvc repro")
+    return pd.read_parquet(path, filters=None if side is None else [("side", "==", side)])

@@ -12,11 +12,12 @@ import hashlib
 import json
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from leukoscope.core.files import write_json
 from leukoscope.imaging.cell import Cell
 
 TRAINING_FILE = "training_cells.json"
@@ -53,6 +54,10 @@ class TrainingCells:
     def shows(self, cell: Cell) -> bool:
         """Whether a picture of this cell was in training: as other bytes, in a wider margin, turned or mirrored."""
         return fingerprint(cell.area, cell.colour) in self._pictures
+
+    def write(self, folder: Path) -> None:
+        """Write training_cells.json into `folder`."""
+        write_json(folder / TRAINING_FILE, asdict(self))
 
     @cached_property
     def _pictures(self) -> frozenset[str]:

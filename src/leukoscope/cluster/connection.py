@@ -63,7 +63,7 @@ def _environment(compute: Compute) -> dict[str, str]:
     """What tasks find in their environment: this package's code, the real checkout, their cores."""
     threads = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), str(compute.cpus))
     code = str(Path(__file__).parents[2])
-    return {**threads, "PYTHONPATH": code, "DVC_ROOT": str(checkout.checkout())}
+    return {**threads, "PYTHONPATH": code, "DVC_ROOT": str(checkout.root())}
 
 
 def places(compute: Compute) -> int:

@@ -17,6 +17,35 @@ Marks = Mapping[str, Mapping[str, str]]
 """The mark of each marked row under each protocol where it has one, by row and then by protocol."""
 
 
+def joined(*words: str) -> str:
+    """Those words that say anything, with commas between."""
+    return ", ".join(filter(None, words))
+
+
+def why_not_real(data_kind: str, weights_kind: str) -> str:
+    """Why a model is not for real cells: these are synthetic, or weights untrained; empty otherwise.
+
+    An ensemble's `weights_kind` names all that its members have.
+    """
+    return joined(
+        "synthetic cells" if data_kind == "synthetic" else "",
+        "untrained backbone" if "untrained" in weights_kind else "",
+    )
+
+
+def mark_of_tuning(tested_groups: Sequence[int | None]) -> str:
+    """The mark of numbers whose values come from studies that saw so many tested groups each; None: not known."""
+    if any(tested_groups):
+        return TESTED
+    return UNKNOWN if None in tested_groups else ""
+
+
+def caution_of(mark: str, not_real: str) -> str:
+    """Why answers are worth less than they look, or else "research use only", in a few words."""
+    tuned = f"{mark}: its figures are too good" if mark else ""
+    return "; ".join(filter(None, (tuned, f"{not_real}: not for real cells" if not_real else "research use only")))
+
+
 class Caution(NamedTuple):
     """A loud word and the sentence that explains it."""
 

@@ -1,7 +1,7 @@
-"""Where things live that are not in git and not DVC outputs: MLflow's store and the stores that save work.
+"""Where everything of a checkout lies: one function for each file or folder that more than one room names.
 
-`dvc exp run --temp` runs stages in a copy without ignored files and sets DVC_ROOT to the real checkout, so these are
-found from there and not from the working directory.
+`dvc exp run --temp` runs stages in a copy without ignored files and sets DVC_ROOT to the real checkout. So MLflow's
+store and the saved work are found from `root`, and what stages write from the working directory, which is the copy.
 """
 
 from __future__ import annotations
@@ -9,22 +9,64 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+HERE = Path()
+RAW = Path("data/raw")
+IMAGE_FILES = RAW / "images"
+INDEX = RAW / "index.csv"
+SOURCE = RAW / "source.json"
+IMAGES = Path("data/images.parquet")
+SPLITS = Path("data/splits.parquet")
+PLAN = Path("data/plan")
+PACKED = Path("data/packed")
+DRAWS = Path("data/augment/draws.parquet")
+PREVIEW = Path("data/augment/preview.png")
+TIMING_FILE = "timing.json"  # in a trained row's folder
+REPORTS = Path("reports")
+VALIDATION = REPORTS / "validation"
+REGISTERED = REPORTS / "registered.json"
+SUMMARY = REPORTS / "summary.json"
 
-def checkout() -> Path:
+
+def root() -> Path:
     """The real checkout's root, absolute: DVC_ROOT inside a stage, the working directory elsewhere."""
     return Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
 
 
 def mlruns() -> Path:
     """MLflow's SQLite store and artifacts; Optuna's journal."""
-    return checkout() / "mlruns"
+    return root() / "mlruns"
 
 
 def store() -> Path:
     """Work that need not be done twice: frozen features and converted backbones. Safe to delete."""
-    return checkout() / ".leukoscope"
+    return root() / ".leukoscope"
 
 
 def inside_experiment() -> bool:
     """True inside `dvc exp run`, where nothing may be promoted."""
     return bool(os.environ.get("DVC_EXP_NAME") or os.environ.get("DVC_EXP_BASELINE_REV"))
+
+
+def features(row: str, below: Path = HERE) -> Path:
+    """A row's frozen features, in the checkout `below`."""
+    return below / "data/features" / row
+
+
+def trained(row: str, protocol: str, below: Path = HERE) -> Path:
+    """What training leaves of a row, or of an ensemble, under a protocol: decision.json, and a row's folds."""
+    return below / "models" / f"{row}-{protocol}"
+
+
+def results(row: str, protocol: str, below: Path = HERE) -> Path:
+    """What evaluation leaves of a row or an ensemble under a protocol: metrics, predictions, tables, figures."""
+    return below / "results" / f"{row}-{protocol}"
+
+
+def evaluated(row: str, protocol: str, below: Path = HERE) -> Path:
+    """The hashes of what evaluation left of a row under a protocol."""
+    return below / "data/evaluated" / protocol / f"{row}.json"
+
+
+def members(ensemble: str, below: Path = HERE) -> Path:
+    """The rows of an ensemble as they were evaluated: a file for each protocol."""
+    return below / "data/members" / ensemble

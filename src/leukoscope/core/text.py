@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import median
+from typing import Protocol
 
 NOT_DEFINED = "not defined"
 
@@ -54,3 +55,30 @@ def seconds(value: float | None) -> str:
 def p_value(value: float | None) -> str:
     """A p value, as 0.034, or < 0.001."""
     return NOT_DEFINED if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+class Interval(Protocol):
+    """A number and the ends of its interval; None where there is none."""
+
+    @property
+    def value(self) -> float | None:
+        """The number."""
+
+    @property
+    def low(self) -> float | None:
+        """The interval's lower end."""
+
+    @property
+    def high(self) -> float | None:
+        """The interval's upper end."""
+
+
+def with_interval(
+    estimate: Interval, show: Callable[[float], str] = "{:.3f}".format, *, none: str = " (no interval)"
+) -> str:
+    """'0.853 [0.801, 0.910]', each number as `show` writes it; `none` follows a number without an interval."""
+    if estimate.value is None:
+        return NOT_DEFINED
+    if estimate.low is None or estimate.high is None:
+        return f"{show(estimate.value)}{none}"
+    return f"{show(estimate.value)} [{show(estimate.low)}, {show(estimate.high)}]"

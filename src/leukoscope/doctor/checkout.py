@@ -30,7 +30,7 @@ def disk(params: Params) -> Finding:
     Counted are the images, where they come from another file system or an archive, and the arrays that they are packed
     into; features and models are small beside these.
     """
-    root = checkout.checkout()
+    root = checkout.root()
     if not os.access(root, os.W_OK):
         return wrong(f"this user may only read {root}, which is enough to predict", f"chmod -R u+w '{root}'")
     free, needed = shutil.disk_usage(root).free, ROOM + _unfetched(params.fetch) + _unpacked(params)
@@ -46,7 +46,7 @@ def _unfetched(settings: Fetch) -> int:
     if path.is_file():
         return path.stat().st_size
     files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else []
-    linked = bool(files) and path.stat().st_dev == checkout.checkout().stat().st_dev
+    linked = bool(files) and path.stat().st_dev == checkout.root().stat().st_dev
     return 0 if linked else sum(file.stat().st_size for file in files)
 
 
@@ -62,7 +62,7 @@ def _unpacked(params: Params) -> int:
 
 def _source(settings: Fetch) -> Path:
     assert settings.path is not None
-    return checkout.checkout() / settings.path.expanduser()
+    return checkout.root() / settings.path.expanduser()
 
 
 def weights(params: Params) -> Finding:
@@ -119,7 +119,7 @@ def data(params: Params) -> Finding:
 
 
 def _locked_before() -> bool:
-    lock = checkout.checkout() / "dvc.lock"
+    lock = checkout.root() / "dvc.lock"
     return lock.exists() and f"path: {RAW}" in lock.read_text(encoding="utf-8")
 
 

@@ -24,7 +24,7 @@ def python(version: str = platform.python_version()) -> Finding:
     """Whether this Python is one that pyproject.toml takes."""
     from packaging.specifiers import SpecifierSet
 
-    taken = tomllib.loads((checkout.checkout() / "pyproject.toml").read_text())["project"]["requires-python"]
+    taken = tomllib.loads((checkout.root() / "pyproject.toml").read_text())["project"]["requires-python"]
     if version not in SpecifierSet(taken):
         return wrong(
             f"{version}, and Leukoscope needs {taken}", "rm -r .venv && make install   # uv finds or fetches one"
@@ -41,7 +41,7 @@ def packages(environment: Path = Path(sys.prefix)) -> Finding:
     words = ["--no-default-groups", "--group", build, "--no-install-project", "--inexact", "--frozen", "--offline"]
     run = subprocess.run(
         [uv, "sync", "--check", *words],
-        cwd=checkout.checkout(),
+        cwd=checkout.root(),
         env={**os.environ, "UV_PROJECT_ENVIRONMENT": str(environment), "NO_COLOR": "1"},
         capture_output=True,
         text=True,
@@ -60,7 +60,7 @@ def packages(environment: Path = Path(sys.prefix)) -> Finding:
 
 def _uv() -> str | None:
     """The uv that runs this, the one on the path, or the one that make fetched."""
-    fetched = checkout.checkout() / ".uv/bin/uv"
+    fetched = checkout.root() / ".uv/bin/uv"
     found = os.environ.get("UV") or shutil.which("uv")
     return found or (str(fetched) if fetched.exists() else None)
 
@@ -103,5 +103,5 @@ def _cards() -> tuple[str, str]:
 
 def _shown(path: Path) -> str:
     """From the checkout's root where it lies below."""
-    root = checkout.checkout()
+    root = checkout.root()
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)

@@ -25,6 +25,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
+from leukoscope.artifacts.metrics import Estimate, Side
 from leukoscope.artifacts.predictions import labels_and_scores, side_of
 from leukoscope.config.params import Evaluate
 from leukoscope.config.rows import Protocol
@@ -33,6 +34,7 @@ from leukoscope.evaluation.protocols import PROTOCOLS
 from leukoscope.evaluation.results import scaled_scores, subject_table
 from leukoscope.stats.bootstrap import Resamples, resample
 from leukoscope.stats.metrics import CLASSES, ECE_BINS, Labels, Scores, calibration_bin
+from leukoscope.stats.points import OperatingPoint
 from leukoscope.stats.resampled import bin_share_resamples
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#5F6368"
@@ -121,19 +123,19 @@ def save(figure: Figure, target: Path | str) -> None:
         figure.savefig(part, format="png", metadata={"Software": None})
 
 
-def _interval_text(content: Mapping[str, Any], name: str, level: float) -> str:
-    value, low, high = (content[key] for key in (name, f"{name}_low", f"{name}_high"))
+def _in_words(estimate: Estimate, level: float) -> str:
+    value, low, high, reason = estimate
     if value is None:
         return "not defined"
     if low is None or high is None:
-        return f"{value:.3f} (no interval: {content['interval_reason']})"
+        return f"{value:.3f} (no interval: {reason})"
     return f"{value:.3f} ({level:.0%} interval {low:.3f} to {high:.3f})"
 
 
 @_figure(4.8, 5.0)
-def confusion_figure(figure: Figure, side: Mapping[str, Any]) -> str:
+def confusion_figure(figure: Figure, side: Side) -> str:
     """The confusion matrix at p > 0.5 of one side of metrics.json, with the share of each actual class."""
-    counts = side["confusion"]
+    counts = side.confusion
     cells = np.array([[counts["tp"], counts["fn"]], [counts["fp"], counts["tn"]]])
     shares = cells / np.maximum(cells.sum(axis=1, keepdims=True), 1)
     axes = figure.add_subplot()
@@ -149,7 +151,7 @@ def confusion_figure(figure: Figure, side: Mapping[str, Any]) -> str:
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-    return f"test, {side['n']:,} images; accuracy {side['accuracy']:.1%}"
+    return f"test, {side.n:,} images; accuracy {side.estimate('accuracy').value:.1%}"
 
 
 def _per_epoch(figure: Figure, history: pd.DataFrame, name: str) -> Axes:
@@ -204,7 +206,7 @@ def loss_figure(figure: Figure, history: pd.DataFrame) -> str:
 
 
 @_figure(5.2, 5.6)
-def roc_figure(figure: Figure, predictions: pd.DataFrame, side: Mapping[str, Any]) -> str:
+def roc_figure(figure: Figure, predictions: pd.DataFrame, side: Side) -> str:
     """The ROC curve of the pooled test predictions, each fold thin; the title has the area's interval."""
     rows = side_of(predictions, "test")
     axes = figure.add_subplot()
@@ -218,7 +220,7 @@ def roc_figure(figure: Figure, predictions: pd.DataFrame, side: Mapping[str, Any
         axes.plot(fpr, tpr, color=BLUE, linewidth=2.2, label="pooled" if len(folds) > 1 else "test")
     axes.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     axes.legend(loc="lower right")
-    return f"AUROC {_interval_text(side, 'auroc', side['interval_level'])}"
+    return f"AUROC {_in_words(side.estimate('auroc'), side.interval_level)}"
 
 
 @_figure(6.4, 4.6)
@@ -249,8 +251,8 @@ def subjects_figure(figure: Figure, subjects: pd.DataFrame) -> str:
 def calibration_figure(
     figure: Figure,
     predictions: pd.DataFrame,
-    side: Mapping[str, Any],
-    folds: Mapping[str, Mapping[str, Any]],
+    side: Side,
+    folds: Mapping[str, OperatingPoint],
     settings: Evaluate,
 ) -> str:
     """The share of ALL against mean p of the pooled test predictions, as they are and after scaling, over p's counts.
@@ -276,12 +278,7 @@ def calibration_figure(
     lower.hist(scaled, edges, histtype="step", color=GREEN, linewidth=1.2)
     lower.set(xlabel="p(ALL)", ylabel="images")
     lower.yaxis.set_major_locator(MaxNLocator(nbins=2, integer=True))
-    before, after = (
-        _interval_text(
-            {**side["calibration"][stage], "interval_reason": side["interval_reason"]}, "ece", settings.level
-        )
-        for stage in ("raw", "scaled")
-    )
+    before, after = (_in_words(side.calibration(stage, "ece"), settings.level) for stage in ("raw", "scaled"))
     return f"calibration error {before}; after scaling {after}"
 
 
@@ -301,15 +298,14 @@ def write_figures(
     heading: Heading,
     predictions: pd.DataFrame,
     history: pd.DataFrame | None,
-    summary: Mapping[str, Any],
-    folds: Mapping[str, Mapping[str, Any]],
+    test: Side,
+    folds: Mapping[str, OperatingPoint],
     settings: Evaluate,
 ) -> None:
     """Write confusion, roc, subjects and calibration .png into `folder`, and accuracy and loss .png of a `history`.
 
-    `history` is history.csv, `summary` what `results.summarise` made of the same predictions, `folds` decision.json's.
+    `history` is history.csv, `test` what `results.summarise` measured of the same predictions, `folds` decision.json's.
     """
-    test = summary["test"]
     drawn = {
         "confusion": confusion_figure(heading, test),
         "roc": roc_figure(heading, predictions, test),

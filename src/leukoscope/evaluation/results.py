@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_curve
 
+from leukoscope.artifacts.metrics import Metrics
 from leukoscope.artifacts.predictions import SIDES, checked, labels_and_scores, side_of
 from leukoscope.config.params import Evaluate
 from leukoscope.core.errors import DataError
@@ -37,6 +38,7 @@ from leukoscope.stats.metrics import (
     plain,
 )
 from leukoscope.stats.operating_point import threshold_at_specificity
+from leukoscope.stats.points import OperatingPoint
 from leukoscope.stats.resampled import (
     auroc_resamples,
     calibration_resamples,
@@ -49,7 +51,7 @@ ROC_POINTS = 200
 SPECIFICITIES = (0.90, 0.95)
 FEW_EFFECTIVE_GROUPS = 10  # below it a result is "indicative"
 
-Folds = Mapping[str, Mapping[str, Any]]
+Folds = Mapping[str, OperatingPoint]
 _RESTS_ON = {"recall": (1,), "sensitivity": (1,), "specificity": (0,)}  # the classes, where it is not both
 
 
@@ -98,13 +100,13 @@ def _estimates(values: Mapping[str, float | None], drawn: Mapping[str, Floats], 
 
 def _at_threshold(rows: pd.DataFrame, y: Labels, p: Scores, folds: Folds, resamples: Resamples) -> dict[str, Any]:
     """Table IV's metrics where each fold's rows are called at that fold's own threshold."""
-    called = called_all(p, _of_each_row(rows, folds, lambda point: point["threshold"]))
+    called = called_all(p, _of_each_row(rows, folds, lambda point: point.threshold))
     values, drawn = measure_calls(y, called), count_resamples(y, called, resamples)
     values["sensitivity"], drawn["sensitivity"] = values["recall"], drawn["recall"]
     return _estimates(values, drawn, resamples) | {"confusion": confusion(y, called)}
 
 
-def _of_each_row(rows: pd.DataFrame, folds: Folds, decided: Callable[[Mapping[str, Any]], float]) -> Scores:
+def _of_each_row(rows: pd.DataFrame, folds: Folds, decided: Callable[[OperatingPoint], float]) -> Scores:
     """What each row's fold decided on its validation side. Raises DataError where a fold decided nothing."""
     unknown = sorted({str(fold) for fold in rows["fold"]} - set(folds))
     if unknown:
@@ -115,8 +117,8 @@ def _of_each_row(rows: pd.DataFrame, folds: Folds, decided: Callable[[Mapping[st
 
 def scaled_scores(rows: pd.DataFrame, folds: Folds) -> Scores:
     """p of prediction rows after the two-parameter scaling that each fold's validation side decided."""
-    slope = _of_each_row(rows, folds, lambda point: point["calibration"]["slope"])
-    intercept = _of_each_row(rows, folds, lambda point: point["calibration"]["intercept"])
+    slope = _of_each_row(rows, folds, lambda point: point.calibration.slope)
+    intercept = _of_each_row(rows, folds, lambda point: point.calibration.intercept)
     return rescaled(labels_and_scores(rows)[1], slope, intercept)
 
 
@@ -216,8 +218,8 @@ def _witnesses(rows: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def summarise(predictions: pd.DataFrame, folds: Folds, images: pd.DataFrame, settings: Evaluate) -> dict[str, Any]:
-    """The content of metrics.json: for test, val and train every metric with its group-bootstrap interval.
+def summarise(predictions: pd.DataFrame, folds: Folds, images: pd.DataFrame, settings: Evaluate) -> Metrics:
+    """metrics.json: for test, val and train every metric with its group-bootstrap interval.
 
     `folds` holds what each fold's validation side decided, as decision.json does: `at_threshold` calls at its threshold
     (everything else is at p > 0.5), `calibration` has p as it is and scaled. `images` has image_id and cell_area
@@ -234,8 +236,7 @@ def summarise(predictions: pd.DataFrame, folds: Folds, images: pd.DataFrame, set
     prevalence = {int(str(fold)): float(labels.mean()) for fold, labels in train.groupby("fold")["label"]}
     content = {side: _side(side_of(predictions, side), folds, prevalence, settings) for side in SIDES}
     content["test"]["over_area"] = over_area(predictions, images, settings)
-    summary: dict[str, Any] = plain(content)
-    return summary
+    return Metrics(plain(content))
 
 
 def roc_table(predictions: pd.DataFrame, side: str = "test") -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from leukoscope.artifacts.decision import caveat, not_real
 from leukoscope.core.errors import DataError
 from leukoscope.core.progress import progress
 from leukoscope.explain.explainer import Explained
 from leukoscope.imaging.framing import centre_frame
 from leukoscope.imaging.reading import read_rgb
+from leukoscope.registry.notices import named
 
 if TYPE_CHECKING:
     from leukoscope.explain.figure import Caption
@@ -47,7 +47,7 @@ def explain(files: Sequence[Path], explained: Explained, out: Path, *, sanity: b
     from leukoscope.explain.figure import explanation_figure
     from leukoscope.explain.gradcam import rank_correlation
 
-    frame, threshold = explained.decision["settings"]["frame"], explained.decision["pooled"]["threshold"]
+    frame, threshold = explained.decision.frame, explained.decision.pooled.threshold
     shuffled = [explained.model.randomised(seed) for seed in range(SHUFFLES)] if sanity else []
     rows: list[dict[str, Any]] = []
     unreadable: list[str] = []
@@ -90,21 +90,12 @@ def _targets(files: Sequence[Path], version: str, out: Path) -> Iterator[Path]:
 def _caption(file: Path, call: str, p_all: float, explained: Explained) -> Caption:
     from leukoscope.explain.figure import Caption
 
-    threshold = explained.decision["pooled"]["threshold"]
+    threshold = explained.decision.pooled.threshold
     numbers = f"p(ALL) {p_all:.3f}, ALL above {threshold:.3f}"
-    about = f"{_model(explained)}. Grad-CAM, each picture on its own scale. Research use only."
-    return Caption(file.name, call, numbers, about, _caution(explained.decision))
-
-
-def _model(explained: Explained) -> str:
-    decision = explained.decision
-    data = decision["data"]
-    return f"{decision['row']}, version {explained.version}, trained on '{data['name']}' ({data['kind']} images)"
-
-
-def _caution(decision: Mapping[str, Any]) -> str:
-    """What must be loud; empty for a model of real cells and trained weights."""
-    return f"{caveat(decision)}: not for real cells" if not_real(decision) else caveat(decision)
+    about = (
+        f"{named(explained.decision, explained.version)}. Grad-CAM, each picture on its own scale. Research use only."
+    )
+    return Caption(file.name, call, numbers, about, explained.decision.loud)
 
 
 def explain_command(
@@ -139,6 +130,6 @@ def _notes(explanation: Explanation, explained: Explained) -> Iterator[str]:
             f"with those of the same model with shuffled weights, {SHUFFLES} times over; near 1 they would show the "
             f"picture and not what was learned"
         )
-    if statistics := decision["settings"].get("statistics"):
+    if not decision.is_ensemble and (statistics := decision.row_settings.statistics):
         yield f"p also rests on the cell's {', '.join(statistics)}, which no map shows"
-    yield f"model: {_model(explained)}; {_caution(decision) or 'research use only'}"
+    yield f"model: {named(explained.decision, explained.version)}; {decision.loud or 'research use only'}"

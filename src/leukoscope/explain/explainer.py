@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from leukoscope.artifacts.decision import Decision
 from leukoscope.registry.files import MODEL_FILE
 from leukoscope.registry.loading import fetched
 from leukoscope.tracking.store import answering
@@ -18,7 +19,7 @@ class Explained:
     """A registered model opened for explanations, with what its validation decided (decision.json) and its version."""
 
     model: Explainer
-    decision: dict[str, Any]
+    decision: Decision
     version: str
 
 

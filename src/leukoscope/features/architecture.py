@@ -4,28 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
+
+from leukoscope.artifacts.layers import LayerFacts
 
 if TYPE_CHECKING:
     import keras
 
 
 POOLED_BY = {"max": "Max", "avg": "Mean", "cell": "MeanAndDeviation"}
-
-
-class LayerFacts(TypedDict):
-    """A layer, or a network of `layers` layers: its output's shape without the batch, and its numbers of weights.
-
-    `trainable` counts the weights that training may change, `detail` holds the settings that Table III speaks of.
-    """
-
-    kind: str
-    name: str
-    layers: int
-    output: list[int]
-    parameters: int
-    trainable: int
-    detail: str
 
 
 def describe(model: keras.Model) -> list[LayerFacts]:
@@ -62,14 +49,6 @@ def whole_row(features: Sequence[LayerFacts] | None, trained: keras.Model) -> li
     the layers `features` give.
     """
     return [*(features or []), *describe(trained)]
-
-
-def parameters(layers: Sequence[LayerFacts]) -> dict[str, int]:
-    """All weights of these layers, and those that training may change: total and trainable."""
-    return {
-        "total": sum(layer["parameters"] for layer in layers),
-        "trainable": sum(layer["trainable"] for layer in layers),
-    }
 
 
 def _facts(operation: keras.Operation) -> LayerFacts:

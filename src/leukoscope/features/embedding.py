@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from leukoscope.artifacts.layers import LayerFacts
 from leukoscope.config.rows import ModelSettings
 from leukoscope.core.arrays import mapped, new_array
 from leukoscope.core.files import new_folder, write_json
 from leukoscope.core.progress import progress
-from leukoscope.features.architecture import LayerFacts, unweighted
+from leukoscope.features.architecture import unweighted
 from leukoscope.features.backbones import weights_of_row
 from leukoscope.features.engine import PooledFeatures
 from leukoscope.features.memory import FeatureStore, pass_name, vector_key, write_shard

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from leukoscope.artifacts.layers import LayerFacts
 from leukoscope.core.files import new_folder, write_json
-from leukoscope.features.architecture import LayerFacts, describe
+from leukoscope.features.architecture import describe
 from leukoscope.features.backbones import build_backbone
 from leukoscope.features.cell_statistics import statistics_model
 from leukoscope.features.keras_loading import load_keras

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from leukoscope.artifacts.layers import LayerFacts
 from leukoscope.config.rows import Branch, ModelSettings
-from leukoscope.features.architecture import POOLED_BY, LayerFacts, at_scale, unweighted
+from leukoscope.features.architecture import POOLED_BY, at_scale, unweighted
 from leukoscope.features.backbones import build_backbone, weights_identity
 from leukoscope.features.cell_statistics import statistics_model
 from leukoscope.features.engine import converted_backbone, converted_layers, converted_statistics, map_channels, pooled

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -23,6 +23,7 @@ from leukoscope.prediction.content import content_flags
 from leukoscope.prediction.pictures import Picture, at_native_scale, decoded, subject_of
 from leukoscope.prediction.sources import ImageFile
 from leukoscope.registry.champion import Champion, Version
+from leukoscope.stats.points import Calibration
 
 FLAGS = {**content.MEANINGS, **MEANINGS}  # what each flag means, for a person
 
@@ -98,7 +99,7 @@ def prepare(picture: Picture, champion: Version, *, scale: float = 1.0) -> Prepa
 
 
 def _seen(picture: Picture, cell: Cell | None, champion: Version) -> Seen:
-    if picture.sha256 in champion.decision["training_images"]:
+    if picture.sha256 in champion.decision.training_images:
         return SAME_FILE
     return SAME_PICTURE if cell and champion.training and champion.training.shows(cell) else UNSEEN
 
@@ -123,13 +124,13 @@ def concluded(prepared: Prepared, p_all: float, champion: Version, prevalence: f
 def _at_prevalence(p_all: float, champion: Version, wanted: float) -> float:
     if champion.training is None:
         raise ValueError("a version without training_cells.json has no prevalence to reweigh from")
-    return reweighed(p_all, champion.decision["pooled"]["calibration"], champion.training.prevalence, wanted)
+    return reweighed(p_all, champion.decision.pooled.calibration, champion.training.prevalence, wanted)
 
 
 CLIP = 1e-7  # as evaluation.calibration clips p
 
 
-def reweighed(p_all: float, calibration: Mapping[str, float], known: float, wanted: float) -> float:
+def reweighed(p_all: float, calibration: Calibration, known: float, wanted: float) -> float:
     """p(ALL) at the prevalence `wanted` (0..1, exclusive), after Bayes.
 
     logit(p') = slope * logit(p) + intercept + logit(wanted) - logit(known)
@@ -140,7 +141,7 @@ def reweighed(p_all: float, calibration: Mapping[str, float], known: float, want
     threshold for a specificity does not depend on prevalence.
     """
     p = min(max(p_all, CLIP), 1 - CLIP)
-    logit = calibration["slope"] * _logit(p) + calibration["intercept"] + _logit(wanted) - _logit(known)
+    logit = calibration.slope * _logit(p) + calibration.intercept + _logit(wanted) - _logit(known)
     return 1 / (1 + math.exp(-logit)) if logit > -700 else 0.0
 
 

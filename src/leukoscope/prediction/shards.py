@@ -75,7 +75,9 @@ RunShards = Callable[[Sequence[Shard], Job, Path], Iterator[Finished]]  # the la
 
 def shards_of(stored: Iterable[Stored], job: Job) -> list[Shard]:
     """The shards of a job, in the order of their names."""
-    about = hashlib.sha256(json.dumps([job.version.decision, job.scale, job.prevalence], sort_keys=True).encode())
+    about = hashlib.sha256(
+        json.dumps([job.version.decision.as_json(), job.scale, job.prevalence], sort_keys=True).encode()
+    )
     parts: list[list[Stored]] = []
     for is_archive, group in groupby(stored, lambda one: one.is_archive):
         together, size = list(group), 1 if is_archive else PICTURES

@@ -8,17 +8,15 @@ comparable, and a person may promote with a reason.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from leukoscope.artifacts.decision import comparable
-from leukoscope.artifacts.predictions import labels_and_scores, side_of
+from leukoscope.artifacts.decision import Decision
+from leukoscope.artifacts.predictions import labels_and_scores, read_predictions, side_of
 from leukoscope.config.params import Evaluate
+from leukoscope.core import checkout
 from leukoscope.core.errors import DataError, RegistryError
 from leukoscope.core.paths import inside
 from leukoscope.evaluation.comparison import paired_auroc_gap
@@ -30,7 +28,6 @@ from leukoscope.registry.versions import ChampionVersion
 from leukoscope.stats.bootstrap import too_few_groups
 
 NAME = "better than the champion"
-PICTURES = Path("data/raw/images")
 
 
 @dataclass(frozen=True)
@@ -52,9 +49,9 @@ def beats_champion(
     `images` is that of `promotion.register`. The champion itself, and a data set without one, pass alike, so that a
     second run says what the first did.
     """
-    if champion is None or champion.identity == candidate.decision["identity"]:
+    if champion is None or champion.identity == candidate.decision.identity:
         return Verdict(NAME, True, candidate.auroc, None, "no other model is champion of this data set")
-    if versions.measured_on(champion.tags) == comparable(candidate.decision):
+    if versions.measured_on(champion.tags) == candidate.decision.comparable:
         return _on_the_same_groups(candidate, champion)
     try:
         return _on_unseen_groups(candidate, champion, images, settings)
@@ -63,7 +60,7 @@ def beats_champion(
 
 
 def _on_the_same_groups(candidate: Candidate, champion: ChampionVersion) -> Verdict:
-    why_not = candidate.measured["interval_reason"]
+    why_not = candidate.measured.interval_reason
     if "auroc" not in champion.tags:  # promoted by hand, from a side of one class
         why_not = f"the champion, {champion.tags['row']}, has no AUROC"
     if why_not:
@@ -79,16 +76,16 @@ def _on_unseen_groups(
     if candidate.side != "test":
         return _not_comparable(candidate, f"{before}, and {candidate.row} on the side that chose its epochs")
     model = loading.load_champion(champion.tags["data_name"], champion.version)
-    if "training_subjects" not in model.decision:
-        return _not_comparable(candidate, f"{before}, and does not say which subjects it was trained on")
-    tested = side_of(pd.read_parquet(candidate.results / "predictions.parquet"), "test")
+    tested = side_of(read_predictions(candidate.results), "test")
     tested = tested[tested["group"].isin(unseen_groups(images, model.decision))].sort_values("image_id")
     y, p = labels_and_scores(tested)
     if few := too_few_groups(y, tested["group"]):
         return _not_comparable(candidate, f"{before}; of groups that neither model was trained on there are {few}")
     file = dict(zip(images["image_id"], images["file"], strict=True))
-    frame = model.decision["settings"]["frame"]
-    framed = (centre_frame(read_rgb(inside(PICTURES, file[image_id])), frame) for image_id in tested["image_id"])
+    frame = model.frame
+    framed = (
+        centre_frame(read_rgb(inside(checkout.IMAGE_FILES, file[image_id])), frame) for image_id in tested["image_id"]
+    )
     gap = paired_auroc_gap(y, p, np.fromiter(model.model.p_all(framed), np.float64), tested["group"], settings)
     words = (
         f"the champion, {row}, on {len(tested)} images of {tested['group'].nunique()} groups that neither was trained "
@@ -97,14 +94,14 @@ def _on_unseen_groups(
     return _compared(gap["auroc_a"], gap["auroc_b"], words)
 
 
-def unseen_groups(images: pd.DataFrame, decision: Mapping[str, Any]) -> set[str]:
+def unseen_groups(images: pd.DataFrame, decision: Decision) -> set[str]:
     """The groups of `images` (group, subject, sha256) that the model of decision.json was not trained on.
 
     It was trained on a group if on one of its pictures, by their SHA-256, or on one of its subjects, whose pictures may
     have been saved anew.
     """
-    seen = images["sha256"].isin(list(decision["training_images"]))
-    seen |= images["subject"].isin(decision["training_subjects"])
+    seen = images["sha256"].isin(list(decision.training_images))
+    seen |= images["subject"].isin(decision.training_subjects)
     return set(images["group"].dropna()) - set(images.loc[seen, "group"].dropna())
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
+from leukoscope.artifacts.decision import Decision
 from leukoscope.artifacts.training_cells import TrainingCells
 
 
 class Model(Protocol):
-    """What scores framed pictures, on whichever engine (`models.scoring`)."""
+    """What scores framed pictures, on whichever engine (`registry.runtime`)."""
 
     def p_all(self, framed: Iterable[np.ndarray]) -> Iterator[float]:
         """p(ALL) of pictures uint8 [frame, frame, 3], in their order."""
@@ -25,31 +26,29 @@ class Version:
     `training` is None for a version that was logged without it: what it would say is not known.
     """
 
-    decision: dict[str, Any]
+    decision: Decision
     version: str
     training: TrainingCells | None = None
 
     @property
     def frame(self) -> int:
         """The side, in pixels at native scale, of the centre of a picture that the model sees."""
-        return int(self.decision["settings"]["frame"])
+        return self.decision.frame
 
     @property
     def rotations(self) -> int:
         """How many turns of a picture the model averages over."""
-        return int(self.decision["settings"].get("rotations", 1))
+        return self.decision.rotations
 
     @property
     def threshold(self) -> float:
         """A cell is called ALL where p exceeds it."""
-        return float(self.decision["pooled"]["threshold"])
+        return self.decision.pooled.threshold
 
     @property
     def refer_band(self) -> tuple[float, float] | None:
         """The interval of the threshold over groups of subjects: inside it a person should look. None: not known."""
-        point = self.decision["pooled"]
-        low, high = point.get("refer_low"), point.get("refer_high")
-        return None if low is None or high is None else (float(low), float(high))
+        return self.decision.pooled.refer_band
 
     def with_model(self, model: Model) -> Champion:
         """The same, ready to score."""

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from leukoscope.artifacts.card import CARD_FACTS
 from leukoscope.artifacts.decision import DECISION_FILE
 from leukoscope.core.errors import RegistryError
 from leukoscope.core.paths import is_sha256, leads_outside
-from leukoscope.registry.card import CARD_FACTS
 from leukoscope.registry.versions import ANOTHER, REGISTER_AGAIN, ChampionVersion, versions_of
 from leukoscope.tracking.store import tracking_uri
 

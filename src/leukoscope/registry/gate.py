@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from leukoscope.artifacts.decision import mark, tunings
-from leukoscope.config.params import LEAKY_PROTOCOLS, Evaluate, Register
+from leukoscope.config.params import Evaluate, Register
 from leukoscope.core.cautions import TESTED
 from leukoscope.evaluation.baseline import baseline_area
 from leukoscope.registry.challenge import Verdict, shown
@@ -26,16 +25,15 @@ def gate(candidate: Candidate, settings: Register, area: float | None) -> list[V
     Tuned values must come from a study that saw no tested group, an ensemble must be worth more than its members.
     """
     verdicts = [_honest(candidate), _sensitive(candidate, settings.min_sensitivity), _beyond_area(candidate, area)]
-    if tunings(candidate.decision):
+    if candidate.decision.tunings:
         verdicts.append(_tests_unseen_by_studies(candidate))
-    if "members" in candidate.decision:
+    if candidate.decision.is_ensemble:
         verdicts.append(_beyond_members(candidate))
     return verdicts
 
 
 def _honest(candidate: Candidate) -> Verdict:
-    protocol = candidate.decision["protocol"]
-    passed = protocol not in LEAKY_PROTOCOLS
+    protocol, passed = candidate.decision.protocol, candidate.decision.honest
     words = (
         "keeps subjects apart" if passed else "has the same subjects in training and test: nothing is promoted by it"
     )
@@ -61,27 +59,29 @@ def _beyond_area(candidate: Candidate, area: float | None) -> Verdict:
 
 def _tests_unseen_by_studies(candidate: Candidate) -> Verdict:
     decision = candidate.decision
-    studies = ", ".join(sorted({tuned["study"] for tuned in tunings(decision)}))
-    counted = [tuned["tested_groups"] for tuned in tunings(decision)]
-    protocol, marked = decision["protocol"], mark(decision)
+    studies = ", ".join(sorted({tuned.study for tuned in decision.tunings}))
+    counted = [tuned.tested_groups for tuned in decision.tunings]
+    protocol, marked = decision.protocol, decision.mark
     if not marked:
         words = f"no group that protocol {protocol} tests on was seen by study {studies}"
     else:
-        one_split = " with split.folds 1" if len(decision["folds"]) > 1 else ""
+        one_split = " with split.folds 1" if len(decision.folds) > 1 else ""
         elsewhere = "" if protocol == "official" else ", set register.protocol to official"
         words = (
             f"{marked} (protocol {protocol}, study {studies}): tune under protocol {protocol}{one_split}{elsewhere}, "
             f"or give the row the paper's values"
         )
-    return Verdict(f"not {TESTED}", not marked, None if None in counted else max(counted), 0, words)
+    return Verdict(
+        f"not {TESTED}", not marked, None if None in counted else max(filter(None, counted), default=0), 0, words
+    )
 
 
 def _beyond_members(candidate: Candidate) -> Verdict:
     """On val, also where test ranks: whether rows are joined must not be decided by what they are measured on."""
-    value = candidate.decision["val_auroc"]
-    of_members = {row: member["val_auroc"] for row, member in candidate.decision["members"].items()}
+    value = candidate.decision.val_auroc
+    of_members = {row: member.val_auroc or 0.0 for row, member in (candidate.decision.members or {}).items()}
     best = max(of_members, key=lambda row: of_members[row])
     bound = of_members[best]
-    passed = value > bound
+    passed = value is not None and value > bound
     words = f"val AUROC {shown(value)} is {'' if passed else 'not '}above {shown(bound)} of its best member, {best}"
     return Verdict("better than its members", passed, value, bound, words)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from leukoscope.artifacts.decision import DECISION_FILE
+from leukoscope.artifacts.card import CARD_FACTS, CardFacts
+from leukoscope.artifacts.decision import DECISION_FILE, Decision
 from leukoscope.core.errors import RegistryError
 from leukoscope.core.paths import is_sha256
-from leukoscope.registry.card import CARD_FACTS
 from leukoscope.registry.files import listed_files, whole_files
 from leukoscope.registry.versions import ANOTHER, ChampionVersion, champion, version_of
 from leukoscope.tracking.store import answering, open_store
@@ -42,17 +41,16 @@ def load_version(data_name: str, version: int | str | None = None) -> tuple[Vers
 
 
 @answering()
-def card_facts(data_name: str, version: int | str | None = None) -> dict[str, Any]:
+def load_card(data_name: str, version: int | str | None = None) -> CardFacts:
     """What the model card of the champion, or of the version that is named, is made of.
 
     Raises RegistryError as `load_champion` does.
     """
     folder, _, _ = fetched(data_name, version)
-    facts: dict[str, Any] = json.loads((folder / CARD_FACTS).read_text(encoding="utf-8"))
-    return facts
+    return CardFacts.read(folder / CARD_FACTS)
 
 
-def fetched(data_name: str, version: int | str | None) -> tuple[Path, dict[str, Any], ChampionVersion]:
+def fetched(data_name: str, version: int | str | None) -> tuple[Path, Decision, ChampionVersion]:
     """The folder of the champion's files, or of the version's that is named, with its decision and what is known of it.
 
     Raises RegistryError, besides what `whole_files` raises, for a decision without a model's identity, or with another
@@ -60,8 +58,8 @@ def fetched(data_name: str, version: int | str | None) -> tuple[Path, dict[str, 
     """
     chosen = champion(data_name) if version is None else version_of(open_store(), data_name, str(version))
     folder = whole_files(chosen)
-    decision = json.loads((folder / DECISION_FILE).read_text())
-    identity = decision.get("identity") if isinstance(decision, dict) else None
+    decision = Decision.read(folder)
+    identity = decision.identity
     if not is_sha256(identity):
         raise RegistryError(
             f"the identity in {DECISION_FILE} of version {chosen.version} is not 64 hexadecimal digits in lower case, "

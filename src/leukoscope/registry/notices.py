@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from leukoscope.artifacts.decision import mark, not_real
+from leukoscope.artifacts.decision import Decision
 from leukoscope.artifacts.training_cells import TrainingCells, flagged_in_words
+from leukoscope.core.cautions import caution_of
 from leukoscope.registry.champion import Version
 
 NOT_KNOWN = "not known for this version"
@@ -11,35 +12,34 @@ NOT_KNOWN = "not known for this version"
 
 def trained_on(champion: Version) -> str:
     """The data that the version was trained on: cnmc (real images)."""
-    data = champion.decision["data"]
-    return f"{data['name']} ({data['kind']} images)"
+    data = champion.decision.data
+    return f"{data.name} ({data.kind} images)"
 
 
 def caution(champion: Version) -> str:
     """Why its answers are worth less than they look, or else "research use only", in a few words for a table."""
-    said = []
-    if marked := mark(champion.decision):
-        said.append(f"{marked}: its figures are too good")
-    unreal = not_real(champion.decision)
-    return "; ".join([*said, f"{unreal}: not for real cells" if unreal else "research use only"])
+    return caution_of(champion.decision.mark, champion.decision.not_real)
 
 
 def warning(champion: Version) -> str:
     """What anyone who reads its answers must know, in one line."""
-    data = champion.decision["data"]
-    trained = f"trained on '{data['name']}' ({data['kind']} images)"
-    about = f"model: {champion.decision['row']}, version {champion.version}, {trained}"
-    return f"{about}; {caution(champion)}"
+    return f"model: {named(champion.decision, champion.version)}; {caution(champion)}"
+
+
+def named(decision: Decision, version: str) -> str:
+    """A version by its row, its number and its data, in words."""
+    data = decision.data
+    return f"{decision.row}, version {version}, trained on '{data.name}' ({data.kind} images)"
 
 
 def calling(champion: Version) -> str:
     """How it calls cells: its threshold and refer band, in one line."""
-    point, band = champion.decision["pooled"], champion.refer_band
+    point, band = champion.decision.pooled, champion.refer_band
     if band:
-        level = f"{100 * point['level']:g} % interval" if "level" in point else "interval"
+        level = f"{100 * point.level:g} % interval"
         refer = f"refer from {band[0]:.4f} to {band[1]:.4f}, the threshold's {level} over groups of subjects"
     else:
-        refer = f"refer band {point.get('refer_reason') or NOT_KNOWN}"
+        refer = f"refer band {point.refer_reason or NOT_KNOWN}"
     return f"ALL is called where p > {champion.threshold:.4f}; {refer}"
 
 

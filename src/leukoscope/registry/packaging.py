@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import json
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leukoscope.artifacts.decision import DECISION_FILE, read_decision
+from leukoscope.artifacts.decision import Decision
 from leukoscope.artifacts.training_cells import TRAINING_FILE, TrainingCells
-from leukoscope.config.rows import ModelSettings
 from leukoscope.core.errors import RegistryError
-from leukoscope.core.files import write_json
 from leukoscope.core.paths import inside
 from leukoscope.data.synthetic.cells import fixed_cells
-from leukoscope.registry.card import CARD, CARD_FACTS, card_facts, model_card
+from leukoscope.registry.card import CARD, card_facts, model_card
 from leukoscope.registry.files import FILES, file_hashes, find_version
 from leukoscope.registry.ranking import Candidate
 from leukoscope.registry.runtime import SCORING_FILE, export_scoring
@@ -48,7 +44,6 @@ if TYPE_CHECKING:
 
 EXAMPLE_SEED = 7
 TENSORFLOW_BUILDS = ("tensorflow", "tensorflow-cpu")
-HEADLINES = ("auroc", "auroc_low", "auroc_high", "sensitivity", "specificity")
 
 
 def log_version(data_name: str, candidate: Candidate, training: TrainingCells | None = None) -> tuple[str, bool]:
@@ -58,7 +53,7 @@ def log_version(data_name: str, candidate: Candidate, training: TrainingCells | 
     without its `training` cells, which are not known to it, is not used again where they are given.
     """
     client, experiment = open_experiment(data_name)
-    known = find_version(client, data_name, decision_hash(candidate.decision), [TRAINING_FILE] if training else [])
+    known = find_version(client, data_name, candidate.decision.content_hash, [TRAINING_FILE] if training else [])
     if known:
         return known, False
     _close_models_of_dead_processes(client, experiment)
@@ -72,36 +67,28 @@ def _model(candidate: Candidate) -> keras.Model:
 
     rows = _rows(candidate)
     return joined_model(
-        {
-            decision["row"]: (ModelSettings(**decision["settings"]), list(load_folds(folder).values()))
-            for folder, decision in rows.items()
-        }
+        {decision.row: (decision.row_settings, list(load_folds(folder).values())) for folder, decision in rows.items()}
     )
 
 
-def _rows(candidate: Candidate) -> dict[Path, dict[str, Any]]:
+def _rows(candidate: Candidate) -> dict[Path, Decision]:
     """The trained rows behind a candidate, by the folder of their folds' models: itself, or an ensemble's members.
 
     Raises RegistryError for a member that is not the model that was joined, or whose name leads elsewhere.
     """
-    if "members" not in candidate.decision:
+    if candidate.decision.members is None:
         return {candidate.models: candidate.decision}
     rows = {}
-    for row, member in candidate.decision["members"].items():
-        folder = inside(candidate.models.parent, f"{row}-{candidate.decision['protocol']}", RegistryError)
-        decision = read_decision(folder)
-        if decision["identity"] != member["identity"]:
+    for row, member in candidate.decision.members.items():
+        folder = inside(candidate.models.parent, f"{row}-{candidate.decision.protocol}", RegistryError)
+        decision = Decision.read(folder)
+        if decision.identity != member.identity:
             raise RegistryError(
                 f"{folder} was trained again after it joined {candidate.row}, which therefore cannot be registered: "
                 f"run uv run dvc repro"
             )
         rows[folder] = decision
     return rows
-
-
-def decision_hash(decision: dict[str, Any]) -> str:
-    """The hash of a decision.json's content."""
-    return hashlib.sha256(json.dumps(decision, sort_keys=True).encode()).hexdigest()
 
 
 def _close_models_of_dead_processes(client: MlflowClient, experiment: str) -> None:
@@ -125,8 +112,8 @@ def _log_model(
     from mlflow.entities import LoggedModelOutput, Metric
 
     run = run_of(client, experiment, candidate.decision)
-    tags = {**about_tags(candidate.decision), **circumstances(), "identity": candidate.decision["identity"]}
-    name = f"{candidate.row}-{candidate.decision['protocol']}"
+    tags = {**about_tags(candidate.decision), **circumstances(), "identity": candidate.decision.identity}
+    name = f"{candidate.row}-{candidate.decision.protocol}"
     logged = client.create_logged_model(experiment, name=name, source_run_id=run.info.run_id, tags=tags)
     ready = False
     try:
@@ -134,31 +121,33 @@ def _log_model(
             _save(Path(folder), candidate.decision, model, logged, run.info.run_id)
             _write_card(Path(folder), candidate)
             if training:
-                write_json(Path(folder) / TRAINING_FILE, asdict(training))
+                training.write(Path(folder))
             files = file_hashes(Path(folder))
             client.log_model_artifacts(logged.model_id, folder)
         ready = True
     finally:
         client.finalize_logged_model(logged.model_id, "READY" if ready else "FAILED")
     client.log_outputs(run.info.run_id, [LoggedModelOutput(logged.model_id, step=0)])
-    data = candidate.decision["data"]
+    data = candidate.decision.data
     of_model = {
         "model_id": logged.model_id,
-        "dataset_name": data["name"],
-        "dataset_digest": data["hash"][:DIGEST_LENGTH],
+        "dataset_name": data.name,
+        "dataset_digest": data.hash[:DIGEST_LENGTH],
     }
     now = logged.creation_timestamp
-    figures = {**candidate.measured, **candidate.measured["at_threshold"]}
+    auroc = candidate.measured.estimate("auroc")
+    figures = {"auroc": auroc.value, "auroc_low": auroc.low, "auroc_high": auroc.high}
+    figures |= {name: candidate.measured.at_threshold(name).value for name in ("sensitivity", "specificity")}
     metrics = [
-        Metric(f"registered/{candidate.side}/{headline}", figures[headline], now, 0, **of_model)
-        for headline in HEADLINES
-        if figures[headline] is not None
+        Metric(f"registered/{candidate.side}/{headline}", value, now, 0, **of_model)
+        for headline, value in figures.items()
+        if value is not None
     ]
     client.log_batch(run.info.run_id, metrics=metrics)
     return logged, files
 
 
-def _save(folder: Path, decision: dict[str, Any], model: keras.Model, logged: LoggedModel, run_id: str) -> None:
+def _save(folder: Path, decision: Decision, model: keras.Model, logged: LoggedModel, run_id: str) -> None:
     """Write the model in MLflow's keras flavour (a .keras file, no pickle), with decision.json and its IR beside it."""
     import mlflow.keras
     from mlflow.models import Model
@@ -173,17 +162,17 @@ def _save(folder: Path, decision: dict[str, Any], model: keras.Model, logged: Lo
         signature=_signature(),
         input_example=fixed_cells(1, EXAMPLE_SEED),
         pip_requirements=_requirements(),
-        metadata={"identity": decision["identity"], "threshold": decision["pooled"]["threshold"]},
+        metadata={"identity": decision.identity, "threshold": decision.pooled.threshold},
     )
-    write_json(folder / DECISION_FILE, decision)
+    decision.write(folder)
     (folder / SCORING_FILE).parent.mkdir()
-    export_scoring(model, decision["settings"]["frame"], folder / SCORING_FILE)
+    export_scoring(model, decision.frame, folder / SCORING_FILE)
 
 
 def _write_card(folder: Path, candidate: Candidate) -> None:
     """Beside the model what is to be said of it, as a page and as the facts that the page is made of."""
     facts = card_facts(candidate, combination(candidate.decision), _requirements())
-    write_json(folder / CARD_FACTS, facts)
+    facts.write(folder)
     (folder / CARD).write_text(model_card(facts), encoding="utf-8")
 
 
@@ -238,17 +227,17 @@ def _register(
 
 def version_tags(candidate: Candidate) -> dict[str, str]:
     """What a version must say of itself where its files are not at hand, and what the next candidate is compared by."""
-    decision, point = candidate.decision, candidate.decision["pooled"]
+    decision, point = candidate.decision, candidate.decision.pooled
     known = {
-        "identity": decision["identity"],
-        "decision": decision_hash(decision),
+        "identity": decision.identity,
+        "decision": decision.content_hash,
         "combination": combination(decision),
         "side": candidate.side,
         "auroc": candidate.auroc,
         "sensitivity": candidate.sensitivity,
-        "threshold": point["threshold"],
-        "refer_low": point["refer_low"],
-        "refer_high": point["refer_high"],
+        "threshold": point.threshold,
+        "refer_low": point.refer_low,
+        "refer_high": point.refer_high,
         COMMIT: git_commit(),
     }
     return {**about_tags(decision), **{name: str(value) for name, value in known.items() if value is not None}}

@@ -25,8 +25,7 @@ def register(
     params: Params,
     images: pd.DataFrame,
     splits: pd.DataFrame,
-    models: Path = Path("models"),
-    results: Path = Path("results"),
+    below: Path = checkout.HERE,
 ) -> dict[str, Any]:
     """Rank, gate, log and promote; returns the content of reports/registered.json (no version, id or time).
 
@@ -42,11 +41,11 @@ def register(
             f"params.yaml: register.protocol is {protocol}, which protocols ({', '.join(params.protocols)}) does not "
             f"name: add it there, or register under one of those"
         )
-    candidates = rank(results, models, params.rows_and_ensembles, protocol)
+    candidates = rank(params.rows_and_ensembles, protocol, below)
     first = candidates[0]
-    if first.decision["data"]["name"] != data_name:
+    if first.decision.data.name != data_name:
         raise RegistryError(
-            f"{first.models} was trained on '{first.decision['data']['name']}' and params.yaml's fetch.name is "
+            f"{first.models} was trained on '{first.decision.data.name}' and params.yaml's fetch.name is "
             f"'{data_name}': run uv run dvc repro"
         )
     _refuse_numbers_of_other_images(candidates, splits[splits["protocol"] == protocol])
@@ -64,8 +63,8 @@ def register(
         promoted, reason = False, f"no row passes the gate: {_first_refusal(gates[0])}"
     return {
         "protocol": protocol,
-        "data": first.decision["data"],
-        "split_hash": first.decision["split_hash"],
+        "data": first.decision.data.as_json(),
+        "split_hash": first.decision.split_hash,
         "ranking": [_ranked(candidate, verdicts) for candidate, verdicts in zip(candidates, gates, strict=True)],
         "gate": [asdict(verdict) for verdict in gates[chosen]],
         "winner": _named(winner) if winner else None,
@@ -79,26 +78,29 @@ def _refuse_numbers_of_other_images(candidates: list[Candidate], splits: pd.Data
     """Raise RegistryError where metrics.json counts other images than the side that ranks has."""
     for candidate in candidates:
         here = splits.loc[splits["side"] == candidate.side, "image_id"].nunique()
-        if candidate.measured["n"] != here:
+        if candidate.measured.n != here:
             raise RegistryError(
-                f"the metrics of {candidate.models.name} are over {candidate.measured['n']} images of the "
+                f"the metrics of {candidate.models.name} are over {candidate.measured.n} images of the "
                 f"{candidate.side} side, which has {here} here: they are of another data set or split: run uv run dvc "
                 f"repro"
             )
 
 
 def _named(candidate: Candidate) -> dict[str, str]:
-    return {name: candidate.decision[name] for name in ("row", "protocol", "identity")}
+    decision = candidate.decision
+    return {"row": decision.row, "protocol": decision.protocol, "identity": decision.identity}
 
 
 def _ranked(candidate: Candidate, verdicts: list[Verdict]) -> dict[str, Any]:
-    auroc = {name: candidate.measured[name] for name in ("auroc", "auroc_low", "auroc_high")}
+    auroc, low, high, _ = candidate.measured.estimate("auroc")
     refused = [verdict.verdict for verdict in verdicts if not verdict.passed]
     return {
         "row": candidate.row,
-        "identity": candidate.decision["identity"],
+        "identity": candidate.decision.identity,
         "side": candidate.side,
-        **auroc,
+        "auroc": auroc,
+        "auroc_low": low,
+        "auroc_high": high,
         "sensitivity": candidate.sensitivity,
         "refused": refused,
     }
@@ -125,7 +127,7 @@ def _promote(
             return verdict, False, verdict.verdict
         print(versions.let_pass(data_name, version))
         champion = versions.champion(data_name)
-        if champion.identity != winner.decision["identity"]:  # another process's, which was better
+        if champion.identity != winner.decision.identity:  # another process's, which was better
             verdict = beats_champion(winner, champion, images, settings)
             return verdict, False, verdict.verdict
     return verdict, True, f"{winner.row} is the best row that passes every check"

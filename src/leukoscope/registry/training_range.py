@@ -31,7 +31,7 @@ def training_cells(
     where `interval_reason` says why), on `n` images of `n_subjects` subjects of `side`.
     """
     measured = _measured(images)
-    trained = images[images["sha256"].isin(candidate.decision["training_images"])].drop_duplicates("sha256")
+    trained = images[images["sha256"].isin(candidate.decision.training_images)].drop_duplicates("sha256")
     cells = zip(trained["cell_area"], trained["colour"], strict=True)
     return TrainingCells(
         range=_range(measured.loc[trained.index]),

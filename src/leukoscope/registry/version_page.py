@@ -2,52 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from leukoscope.artifacts.decision import mark, not_real
+from leukoscope.artifacts.decision import Decision
 from leukoscope.artifacts.training_cells import TrainingCells
+from leukoscope.config.rows import ModelSettings
+from leukoscope.core.text import with_interval
 from leukoscope.registry.notices import range_in_words
 from leukoscope.registry.ranking import Candidate
+from leukoscope.stats.points import OperatingPoint
 
 
-def combination(decision: dict[str, Any]) -> str:
+def combination(decision: Decision) -> str:
     """How the folds' models, and an ensemble's members, become one."""
-    folds, members = len(decision["folds"]), decision.get("members")
+    folds, members = len(decision.folds), decision.members
     if members:
         return f"mean of the rows {', '.join(members)}" + (f", each the mean of {folds} folds" if folds > 1 else "")
     if folds == 1:
         return "one model"
-    if decision["mode"] == "finetune":
+    if decision.mode == "finetune":
         return f"mean of {folds} finetuned models"
-    return f"mean of {folds} fold heads on {_backbones(decision['settings'])}"
+    return f"mean of {folds} fold heads on {_backbones(decision.row_settings)}"
 
 
-def _backbones(settings: dict[str, Any]) -> str:
-    beside = settings.get("beside")
-    if beside and beside["backbone"] == settings["backbone"] and beside.get("shrink", 1) > 1:
+def _backbones(row: ModelSettings) -> str:
+    if row.beside and row.beside.backbone == row.backbone and row.beside.shrink > 1:
         return "one backbone at two scales"
-    return "two backbones" if beside else "one backbone"
+    return "two backbones" if row.beside else "one backbone"
 
 
 def description(candidate: Candidate, training: TrainingCells | None = None) -> str:
     """The version's page in the registry, as Markdown."""
     decision, measured = candidate.decision, candidate.measured
-    data, point = decision["data"], decision["pooled"]
-    level = f"{100 * measured['interval_level']:g} % interval"
+    data, point = decision.data, decision.pooled
+    level = f"{100 * measured.interval_level:g} % interval"
     warnings = [
-        *([f"**{unreal}: not for real cells**"] if (unreal := not_real(decision)) else []),
-        *([f"**{marked}: its figures are too good**"] if (marked := mark(decision)) else []),
+        *([f"**{unreal}: not for real cells**"] if (unreal := decision.not_real) else []),
+        *([f"**{marked}: its figures are too good**"] if (marked := decision.mark) else []),
     ]
-    paragraphs = [f"**{candidate.row}**, {combination(decision)}, under protocol `{decision['protocol']}`", *warnings]
+    paragraphs = [f"**{candidate.row}**, {combination(decision)}, under protocol `{decision.protocol}`", *warnings]
     lines = [
-        f"- data: {data['name']} ({data['kind']} images), {measured['n']} images of {measured['n_subjects']} subjects",
-        f"- {candidate.side} AUROC {_with_interval(measured, 'auroc')} ({level} over resampled groups)",
-        f"- sensitivity {_with_interval(measured['at_threshold'], 'sensitivity')} and specificity "
-        f"{_with_interval(measured['at_threshold'], 'specificity')} at each fold's own threshold",
-        f"- ALL is called where p > {point['threshold']:.4f}; refer band {_band(point)}",
+        f"- data: {data.name} ({data.kind} images), {measured.n} images of {measured.n_subjects} subjects",
+        f"- {candidate.side} AUROC {with_interval(measured.estimate('auroc'))} ({level} over resampled groups)",
+        f"- sensitivity {with_interval(measured.at_threshold('sensitivity'))} and specificity "
+        f"{with_interval(measured.at_threshold('specificity'))} at each fold's own threshold",
+        f"- ALL is called where p > {point.threshold:.4f}; refer band {_band(point)}",
         f"- {range_in_words(training)}",
         "- input: raw RGB pictures, uint8 [n, height, width, 3], native optics; output: p(ALL) [n, 1]",
-        *served_input(int(decision["settings"]["frame"])),
+        *served_input(decision.frame),
         "",
         "The figures are those of the folds' models on cells that each had not seen; what is served is their mean. "
         "Research use only; not a diagnostic device.",
@@ -65,14 +65,6 @@ def served_input(frame: int) -> list[str]:
     ]
 
 
-def _with_interval(measured: dict[str, Any], name: str) -> str:
-    value, low, high = (measured[key] for key in (name, f"{name}_low", f"{name}_high"))
-    if value is None:
-        return "undefined"
-    return f"{value:.3f}" + (f" [{low:.3f}, {high:.3f}]" if low is not None else " (no interval)")
-
-
-def _band(point: dict[str, Any]) -> str:
-    if point["refer_low"] is None:
-        return f"undefined ({point['refer_reason']})"
-    return f"{point['refer_low']:.4f} to {point['refer_high']:.4f}"
+def _band(point: OperatingPoint) -> str:
+    band = point.refer_band
+    return f"{band[0]:.4f} to {band[1]:.4f}" if band else f"undefined ({point.refer_reason})"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from leukoscope.artifacts.metrics import Metrics
 from leukoscope.config.params import Params
 from leukoscope.evaluation.results import summarise
 from leukoscope.stats.operating_point import decide
@@ -15,7 +15,7 @@ from leukoscope.stats.operating_point import decide
 
 def area_metrics(
     images: pd.DataFrame, splits: pd.DataFrame, larger_is_all: Mapping[str, bool], params: Params
-) -> dict[str, Any]:
+) -> Metrics:
     """metrics.json of cell area alone under the protocol of `splits`, its thresholds chosen on validation.
 
     `larger_is_all` is what each fold's train side says (`baseline_area`). Area is scaled to 0..1 for ranking; it is no
@@ -28,4 +28,4 @@ def area_metrics(
     score = direction * rows["cell_area"].to_numpy(np.float64)
     predictions = rows.drop(columns="cell_area").assign(p_all=(score - score.min()) / max(np.ptp(score), 1e-9))
     decided = decide(predictions, params.threshold, params.evaluate)
-    return summarise(predictions, decided["folds"], images, params.evaluate)
+    return summarise(predictions, decided.folds, images, params.evaluate)

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from leukoscope.artifacts.layers import LayerFacts
+from leukoscope.config.rows import ModelSettings
 from leukoscope.features.architecture import at_scale
 from leukoscope.features.weights import weights_kind
 from leukoscope.report.evidence import Result
@@ -45,28 +47,28 @@ class LayerBox(NamedTuple):
 
 def draw_model(result: Result) -> list[LayerBox]:
     """The lines from a raw picture to p(ALL). Layers, shapes and weights are those that decision.json tells."""
-    settings = result.decision["settings"]
-    size, folds = settings["size"], len(result.decision["folds"])
-    frame = f"centre {settings['frame']} pixels" + ("" if settings["frame"] == size else f", resized to {size}")
-    turns = settings.get("rotations", 1)
+    row, folds = result.decision.row_settings, len(result.decision.folds)
+    size, turns = row.size, row.rotations
+    frame = f"centre {row.frame} pixels" + ("" if row.frame == size else f", resized to {size}")
     means = [f"{folds} folds' models"] * (folds > 1) + [f"{turns} turns of the picture"] * (turns > 1)
     last = "of two sigmoids: ALL over the sum of both" + (f"; mean of {' and '.join(means)}" if means else "")
     return [
         LayerBox("picture", "RGB, 0 to 255, native optics", "any size", 0, "unweighted"),
         LayerBox("frame", frame, _shape([size, size, 3]), 0, "unweighted"),
-        *_layers(result.layers, settings),
+        *_layers(result.layers, row),
         LayerBox("p(ALL)", last, "1", 0, "unweighted"),
     ]
 
 
-def _layers(layers: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> Iterator[LayerBox]:
+def _layers(layers: Sequence[LayerFacts], row: ModelSettings) -> Iterator[LayerBox]:
     """A row's backbones are the networks among its layers, in their order."""
-    networks = iter([settings, settings.get("beside")])
+    networks = iter(row.branches)
     for layer in layers:
         title, detail = TITLES.get(layer["kind"], layer["kind"]), layer["detail"]
-        if layer["layers"] > 1 and (backbone := next(networks)):
-            title = at_scale(backbone["backbone"], backbone.get("shrink", 1))
-            weights = f"{layer['layers']} layers, weights: {weights_kind(backbone['weights'])}"
+        if layer["layers"] > 1:
+            branch = next(networks)
+            title = at_scale(branch.backbone, branch.shrink)
+            weights = f"{layer['layers']} layers, weights: {weights_kind(branch.weights)}"
             detail = ", ".join(filter(None, [weights, layer["detail"]]))
         state = "unweighted" if not layer["parameters"] else "trained" if layer["trainable"] else "frozen"
         yield LayerBox(title, detail, _shape(layer["output"]), layer["parameters"], state)

@@ -14,11 +14,15 @@ from typing import Any
 
 import pandas as pd
 
-from leukoscope.artifacts.decision import mark, marks, tunings
-from leukoscope.artifacts.metrics import Estimate
+from leukoscope.artifacts.decision import Decision, Parameters, marks
+from leukoscope.artifacts.layers import LayerFacts
+from leukoscope.artifacts.metrics import Estimate, Metrics, Side
+from leukoscope.artifacts.predictions import read_predictions
 from leukoscope.config.params import Params
 from leukoscope.config.rows import Protocol
+from leukoscope.core import checkout
 from leukoscope.core.cautions import Marks
+from leukoscope.core.checkout import TIMING_FILE
 from leukoscope.core.errors import DataError
 from leukoscope.data.splits import leaks
 from leukoscope.evaluation.baseline import baseline_area, no_skill
@@ -29,53 +33,75 @@ from leukoscope.report.area_model import area_metrics
 
 
 @dataclass(frozen=True)
-class Result:
-    """A row or ensemble under one protocol: metrics.json, decision.json without its images, timing.json, its folder.
-
-    `timing` is empty where nothing was trained.
-    """
+class Measured:
+    """What was measured of a row, an ensemble, or cell area alone, under one protocol."""
 
     row: str
     protocol: Protocol
-    metrics: dict[str, Any]
-    decision: dict[str, Any]
+    metrics: Metrics
+
+    @property
+    def test(self) -> Side:
+        """The test side of metrics.json."""
+        return self.metrics.test
+
+    def estimate(self, name: str) -> Estimate:
+        """A metric of the test side, at p > 0.5."""
+        return self.test.estimate(name)
+
+    def train_estimate(self, name: str) -> Estimate:
+        """A metric of the images that the folds were trained on, at p > 0.5."""
+        return self.metrics.side("train").estimate(name)
+
+    def at_threshold(self, name: str) -> Estimate:
+        """Test sensitivity or specificity at the threshold that the validation side chose."""
+        return self.test.at_threshold(name)
+
+    @property
+    def over_area(self) -> Estimate:
+        """AUROC less that of cell area alone, on the same images."""
+        over = self.test.over_area
+        assert over is not None, "the test side has it"
+        return over
+
+    @property
+    def not_above_area(self) -> bool:
+        """Whether the interval of `over_area` reaches 0 or below, or there is none: no more than a ruler shows."""
+        return self.over_area.low is None or self.over_area.low <= 0
+
+    @property
+    def share_of_all(self) -> float:
+        """The share of its test images that are ALL."""
+        n = {name: of.n for name, of in self.test.classes.items()}
+        return float(n["ALL"] / sum(n.values()))
+
+
+@dataclass(frozen=True)
+class Result(Measured):
+    """A row or ensemble under one protocol: what it is, how long it took (empty for an ensemble), and its folder."""
+
+    decision: Decision
     timing: dict[str, Any]
     folder: Path
 
     @property
-    def test(self) -> dict[str, Any]:
-        """The test side of metrics.json."""
-        side: dict[str, Any] = self.metrics["test"]
-        return side
-
-    def estimate(self, name: str) -> Estimate:
-        """A metric of the test side, at p > 0.5."""
-        return Estimate.of(self.test, name)
-
-    def train_estimate(self, name: str) -> Estimate:
-        """A metric of the images that the folds were trained on, at p > 0.5."""
-        return Estimate.of(self.metrics["train"], name)
-
-    @property
-    def parameters(self) -> dict[str, int]:
+    def parameters(self) -> Parameters:
         """The weights of one fold's model: total and trainable."""
-        counted: dict[str, int] = self.decision["parameters"]
-        return counted
+        return self.decision.parameters
 
     @property
-    def layers(self) -> list[dict[str, Any]]:
-        """What one fold's model consists of, as `models.architecture` tells it."""
-        told: list[dict[str, Any]] = self.decision["layers"]
-        return told
+    def layers(self) -> list[LayerFacts]:
+        """What one fold's model consists of, as `features.architecture` tells it."""
+        return self.decision.layers
 
     @property
     def differs(self) -> list[str]:
         """Why its number is no reproduction of the study's, whatever the split: a word or two for each reason."""
         reasons = {
-            "frozen backbone": "frozen" in self.decision["mode"],
-            "random weights": "untrained" in self.decision["weights_kind"],
-            "synthetic cells": self.decision["data"]["kind"] == "synthetic",
-            "tuned values": bool(tunings(self.decision)),
+            "frozen backbone": "frozen" in self.decision.mode,
+            "random weights": "untrained" in self.decision.weights_kind,
+            "synthetic cells": self.decision.data.kind == "synthetic",
+            "tuned values": bool(self.decision.tunings),
             "no epoch of all layers kept": self.head_alone,
         }
         return [reason for reason, holds in reasons.items() if holds]
@@ -83,7 +109,7 @@ class Result:
     @property
     def mark(self) -> str:
         """What stands beside each of its numbers where values were tuned on tested groups; empty otherwise."""
-        return mark(self.decision)
+        return self.decision.mark
 
     @property
     def marked_row(self) -> str:
@@ -97,7 +123,7 @@ class Result:
     @property
     def head_alone(self) -> bool:
         """Whether it was finetuned and every fold kept weights from before all layers trained: the start's backbone."""
-        finetuned = self.decision["mode"] == "finetune" and not self.is_ensemble
+        finetuned = self.decision.mode == "finetune" and not self.is_ensemble
         return finetuned and not self._kept()["all_layers"].any()
 
     def _kept(self) -> pd.DataFrame:
@@ -106,34 +132,14 @@ class Result:
         return history.loc[history.groupby("fold")["val_loss"].idxmin()]
 
     @property
-    def share_of_all(self) -> float:
-        """The share of its test images that are ALL."""
-        n = {name: of["n"] for name, of in self.test["classes"].items()}
-        return float(n["ALL"] / sum(n.values()))
-
-    def at_threshold(self, name: str) -> Estimate:
-        """Test sensitivity or specificity at the threshold that the validation side chose."""
-        return Estimate.of(self.test["at_threshold"], name, self.test["interval_reason"])
-
-    @property
-    def over_area(self) -> Estimate:
-        """AUROC less that of cell area alone, on the same images."""
-        return Estimate.of(self.test["over_area"], "gap")
-
-    @property
-    def not_above_area(self) -> bool:
-        """Whether the interval of `over_area` reaches 0 or below, or there is none: no more than a ruler shows."""
-        return self.over_area.low is None or self.over_area.low <= 0
-
-    @property
     def is_ensemble(self) -> bool:
         """Whether it is a mean of rows, which has no history of its own."""
-        return "members" in self.decision
+        return self.decision.is_ensemble
 
     @property
     def members(self) -> list[str]:
         """The rows that an ensemble joins; none of a row."""
-        return list(self.decision.get("members", {}))
+        return list(self.decision.members or ())
 
     def history(self) -> pd.DataFrame:
         """history.csv: one row for each fold and epoch."""
@@ -152,7 +158,7 @@ class Result:
 
     def test_predictions(self) -> pd.DataFrame:
         """The test rows of predictions.parquet."""
-        return pd.read_parquet(self.folder / "predictions.parquet", filters=[("side", "==", "test")])
+        return read_predictions(self.folder, "test")
 
 
 @dataclass(frozen=True)
@@ -189,7 +195,7 @@ class Evidence:
     @property
     def weights(self) -> dict[str, str]:
         """Each row's kind of weights; of an ensemble all that its members have."""
-        return {result.row: result.decision["weights_kind"] for result in self.results.values()}
+        return {result.row: result.decision.weights_kind for result in self.results.values()}
 
     @cached_property
     def marks(self) -> Marks:
@@ -199,7 +205,7 @@ class Evidence:
     @property
     def frozen(self) -> list[str]:
         """The rows whose backbone was not trained on these cells."""
-        rows = {result.row for result in self.results.values() if "frozen" in result.decision["mode"]}
+        rows = {result.row for result in self.results.values() if "frozen" in result.decision.mode}
         return [row for row in self.params.rows_and_ensembles if row in rows]
 
     @cached_property
@@ -232,13 +238,13 @@ class Evidence:
         }
 
     @cached_property
-    def area_alone(self) -> dict[Protocol, Result]:
+    def area_alone(self) -> dict[Protocol, Measured]:
         """Cell area as a row, for each protocol: no probability, but it ranks, and calls at thresholds from val."""
         results = {}
         for protocol in self.protocols:
             larger = self.baselines[protocol]["cell_area"]["larger_is_all"]
             metrics = area_metrics(self.images, self.split(protocol), larger, self.params)
-            results[protocol] = Result("cell area alone", protocol, metrics, {}, {}, self.root)
+            results[protocol] = Measured("cell area alone", protocol, metrics)
         return results
 
     @cached_property
@@ -265,19 +271,15 @@ def _read_json(path: Path, command: str) -> dict[str, Any]:
 
 
 def _read_result(root: Path, row: str, protocol: Protocol) -> Result:
-    name = f"{row}-{protocol}"
-    folder = root / "results" / name
-    metrics = _read_json(folder / "metrics.json", "dvc repro")
-    decision = _read_json(root / "models" / name / "decision.json", "dvc repro")
-    for long in ("training_images", "training_subjects"):
-        decision.pop(long, None)
-    timing = {} if "members" in decision else _read_json(root / "models" / name / "timing.json", "dvc repro")
+    folder, trained = checkout.results(row, protocol, root), checkout.trained(row, protocol, root)
+    metrics, decision = Metrics.read(folder), Decision.read(trained)
+    timing = {} if decision.is_ensemble else _read_json(trained / TIMING_FILE, "dvc repro")
     return Result(row, protocol, metrics, decision, timing, folder)
 
 
 def _refuse_mixed_data(results: list[Result], registered: dict[str, Any]) -> None:
     """A page may only compare what was measured on the same images."""
-    hashes = {f"results/{result.folder.name}": result.decision["data"]["hash"] for result in results}
+    hashes = {f"results/{result.folder.name}": result.decision.data.hash for result in results}
     hashes["reports/registered.json"] = registered["data"]["hash"]
     first = next(iter(hashes))
     for name, digest in hashes.items():

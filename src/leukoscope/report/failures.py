@@ -10,6 +10,7 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from leukoscope.artifacts.metrics import Estimate
+from leukoscope.core import checkout
 from leukoscope.core.paths import inside
 from leukoscope.report.evidence import Evidence, Result
 from leukoscope.report.pictures import picture_uri
@@ -88,7 +89,7 @@ def failures(evidence: Evidence, result: Result) -> list[OfClass]:
     rows = result.test_predictions().sort_values("image_id").join(cells, on="image_id")
     rows["correct"] = called_all(rows["p_all"].to_numpy()) == rows["label"]
     means = rows.groupby(["label", "subject", "group"])[list(TRAITS)].mean().reset_index()
-    shown = Shown(evidence.root / "data/raw/images", int(result.decision["settings"]["frame"]))
+    shown = Shown(evidence.root / checkout.IMAGE_FILES, result.decision.frame)
     found = []
     for label, name in CLASSES.items():
         of_class = rows[rows["label"] == label]

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from leukoscope.core import checkout
 from leukoscope.core.paths import inside
 from leukoscope.report.evidence import Evidence, Result
 from leukoscope.report.pictures import picture_uri
@@ -45,12 +46,12 @@ def gallery(evidence: Evidence, result: Result) -> list[Calls]:
     The surest are those whose p lies farthest on the side of the call; each subject has its surest cell shown, so that
     no one fills the page.
     """
-    folds = result.decision["folds"]
+    folds = result.decision.folds
     known = evidence.images.set_index("image_id")["file"]
     rows = result.test_predictions().sort_values("image_id").join(known, on="image_id")
-    rows["threshold"] = [float(folds[str(fold)]["threshold"]) for fold in rows["fold"]]
+    rows["threshold"] = [folds[str(fold)].threshold for fold in rows["fold"]]
     rows["called"] = called_all(rows["p_all"].to_numpy(), rows["threshold"].to_numpy())
-    frame, folder = int(result.decision["settings"]["frame"]), evidence.root / "data/raw/images"
+    frame, folder = result.decision.frame, evidence.root / checkout.IMAGE_FILES
     found = []
     for label, name in CLASSES.items():
         of_class = rows[rows["label"] == label]

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from leukoscope.artifacts.metrics import Estimate
+from leukoscope.core import checkout
 from leukoscope.core.paths import inside
 from leukoscope.evaluation.importance import GROUPS_FILE, IMAGES_FILE, PARTS_FILE
 from leukoscope.report.evidence import Evidence, Result
@@ -126,7 +127,7 @@ def _moved(evidence: Evidence, result: Result, exchanged: pd.DataFrame) -> list[
         ["by", "image_id"], ascending=False
     )
     shown = rows.drop_duplicates(["label", "subject"]).groupby("label").head(CELLS)
-    folder, frame = evidence.root / "data/raw/images", int(result.decision["settings"]["frame"])
+    folder, frame = evidence.root / checkout.IMAGE_FILES, result.decision.frame
     columns = shown[["label", "subject", "p_as_is", "p_exchanged", "file"]].itertuples(index=False, name=None)
     return [
         Moved(CLASSES[label], subject, before, after, picture_uri(inside(folder, file), frame))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from leukoscope.artifacts.metrics import Estimate
-from leukoscope.report.evidence import Result
+from leukoscope.report.evidence import Measured, Result
 from leukoscope.report.probabilities import Reading, readings
 from leukoscope.stats.metrics import CALL_METRICS
 
 OVER_AREA = "over area"
-Read = Callable[[Result], Estimate]
+Read = Callable[[Measured], Estimate]
 
 
 class Column(NamedTuple):
@@ -48,16 +48,11 @@ def _calls(name: str) -> Read:
 
 
 def _sensitivity(specificity: str) -> Read:
-    def read(result: Result) -> Estimate:
-        point: dict[str, Any] = result.test["sensitivity_at_specificity"][specificity]
-        reason = None if point["low"] is not None else result.test["interval_reason"] or "not defined in every resample"
-        return Estimate(point["value"], point["low"], point["high"], reason)
-
-    return read
+    return lambda result: result.test.sensitivity_at(specificity)
 
 
 def _calibration(stage: str, name: str) -> Read:
-    return lambda result: Estimate.of(result.test["calibration"][stage], name, result.test["interval_reason"])
+    return lambda result: result.test.calibration(stage, name)
 
 
 def _before_and_after(heading: str, name: str, *, signed: bool = False) -> list[Column]:

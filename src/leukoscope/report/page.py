@@ -10,7 +10,6 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from leukoscope.artifacts.decision import not_real
 from leukoscope.artifacts.metrics import Estimate
 from leukoscope.artifacts.training_cells import flagged_in_words
 from leukoscope.config.params import Params
@@ -144,7 +143,6 @@ def _looked_into(evidence: Evidence) -> dict[str, Any]:
     return {
         "sections": [(anchor, title) for anchor, title in SECTIONS.items() if not absent.get(anchor)],
         "carried": rows,
-        "not_real": not_real,
         "dimensions": DIMENSIONS,
         "best": best,
         "failures": failures(evidence, best) if best else [],

@@ -35,8 +35,7 @@ def readings(result: Result) -> list[Reading]:
 
 
 def _reading(result: Result, stage: str, words: str) -> Reading:
-    content, reason = result.test["calibration"][stage], result.test["interval_reason"]
-    slope, intercept, error = (Estimate.of(content, name, reason) for name in ("slope", "intercept", "ece"))
+    slope, intercept, error = (result.test.calibration(stage, name) for name in ("slope", "intercept", "ece"))
     faults = []
     if slope.low is not None and slope.high is not None:
         faults += ["too sure of itself"] * (slope.high < 1) + ["not sure enough"] * (slope.low > 1)

@@ -64,7 +64,7 @@ def mean_history(evidence: Evidence) -> pd.DataFrame:
 def aurocs(evidence: Evidence) -> pd.DataFrame:
     """AUROC and its interval: row, protocol, auroc, auroc_low, auroc_high (empty where there is none)."""
     names = ["auroc", "auroc_low", "auroc_high"]
-    return _stacked(evidence.results, lambda result: pd.DataFrame([{name: result.test[name] for name in names}]))
+    return _stacked(evidence.results, lambda result: pd.DataFrame([result.estimate("auroc")[:3]], columns=names))
 
 
 def _stacked(results: Mapping[tuple[str, Protocol], Result], table: Callable[[Result], pd.DataFrame]) -> pd.DataFrame:

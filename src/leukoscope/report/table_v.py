@@ -82,10 +82,10 @@ def _model(basis: Result | None) -> dict[str, Any]:
         return {}
     epochs = basis.best_epochs()
     return {
-        "mode": basis.decision["mode"],
-        "weights": basis.decision["weights_kind"],
-        "parameters": basis.parameters and basis.parameters["total"],
-        "trainable_parameters": basis.parameters and basis.parameters["trainable"],
+        "mode": basis.decision.mode,
+        "weights": basis.decision.weights_kind,
+        "parameters": basis.parameters.total,
+        "trainable_parameters": basis.parameters.trainable,
         "epochs_to_best": median(epochs) if epochs else None,
         "seconds_per_epoch": basis.timing.get("seconds_per_epoch"),
         "machine": basis.timing.get("machine"),

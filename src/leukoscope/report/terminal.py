@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from leukoscope.artifacts.decision import marks
+from leukoscope.artifacts.decision import Decision, marks
 from leukoscope.core.cautions import RESEARCH_ONLY, Caution, Marks, cautions, gap_mark
 from leukoscope.core.errors import DataError
 from leukoscope.core.paths import inside
@@ -95,13 +95,10 @@ def terminal_table(
     return text.getvalue().rstrip()
 
 
-def _decisions(models: Path, summary: Mapping[str, Mapping[str, Numbers]]) -> list[dict[str, Any]]:
-    """decision.json of each row and protocol in `summary`. Raises DataError where one is missing."""
+def _decisions(root: Path, summary: Mapping[str, Mapping[str, Numbers]]) -> list[Decision]:
+    """The decision of each row and protocol in `summary`. Raises DataError where one is missing."""
     names = [f"{row}-{column}" for row, columns in summary.items() for column in columns if column != GAP]
-    paths = [inside(models, name) / "decision.json" for name in names]
-    if missing := [path for path in paths if not path.exists()]:
-        raise DataError(f"{missing[0]} is missing: run dvc repro")
-    return [json.loads(path.read_text()) for path in paths]
+    return [Decision.read(inside(root / "models", name)) for name in names]
 
 
 def terminal_summary(reports: Path, champion: Promoted | None) -> str:
@@ -119,7 +116,7 @@ def terminal_summary(reports: Path, champion: Promoted | None) -> str:
         promoted = f"Promoted: version {champion.version}, {tags.get('row')} under protocol {tags.get('protocol')}"
     root = reports.resolve().parent
     source = json.loads((root / "data/raw/source.json").read_text())
-    decisions = _decisions(root / "models", summary)
+    decisions = _decisions(root, summary)
     marked = marks(decisions)
-    raised = cautions(source["kind"], {decision["row"]: decision["weights_kind"] for decision in decisions}, marked)
+    raised = cautions(source["kind"], {decision.row: decision.weights_kind for decision in decisions}, marked)
     return terminal_table(summary, raised, marked, promoted, shutil.get_terminal_size((100, 24)).columns)

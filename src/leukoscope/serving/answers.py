@@ -8,7 +8,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from leukoscope.artifacts.decision import not_real
 from leukoscope.prediction.scoring import FLAGS, Score
 from leukoscope.prediction.subjects import LEVEL, NOT_A_DIAGNOSIS, by_subject
 from leukoscope.registry.champion import Champion
@@ -124,14 +123,14 @@ def model_of(champion: Champion, data_name: str) -> Model:
     return Model(
         name=model_name(data_name),
         version=champion.version,
-        row=champion.decision["row"],
-        trained_on=champion.decision["data"]["name"],
-        data_kind=champion.decision["data"]["kind"],
+        row=champion.decision.row,
+        trained_on=champion.decision.data.name,
+        data_kind=champion.decision.data.kind,
         threshold=champion.threshold,
         refer_low=band[0] if band else None,
         refer_high=band[1] if band else None,
         frame=champion.frame,
-        not_real=not_real(champion.decision),
+        not_real=champion.decision.not_real,
         caution=caution(champion),
     )
 

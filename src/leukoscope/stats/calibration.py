@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 
 from leukoscope.stats.bootstrap import Floats, Resamples
 from leukoscope.stats.metrics import Labels, Scores
+from leukoscope.stats.points import Calibration
 
 LOGIT_CLIP = 1e-7
 _STEPS = 256
@@ -30,10 +31,10 @@ def log_odds(p: Scores) -> Floats:
     return odds
 
 
-def platt(y: Labels, p: Scores) -> dict[str, float]:
+def platt(y: Labels, p: Scores) -> Calibration:
     """Slope and intercept of calibrated p = sigmoid(slope * logit(p) + intercept), after Platt 1999."""
     (slope,), intercept = logistic(y, log_odds(p)[:, None])
-    return {"slope": float(slope), "intercept": intercept}
+    return Calibration(slope=float(slope), intercept=intercept)
 
 
 def logistic(y: Labels, predictors: Floats) -> tuple[Floats, float]:

@@ -8,7 +8,6 @@ resampled groups: for p inside it, the call depends on which subjects happened t
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +18,7 @@ from leukoscope.core.errors import SplitError
 from leukoscope.stats.bootstrap import Floats, Interval, resample
 from leukoscope.stats.calibration import platt
 from leukoscope.stats.metrics import CLASSES, Labels, Scores, called_all, confusion
+from leukoscope.stats.points import Decided, OperatingPoint
 
 ROUNDING = 1e-9  # 0.55 * 100 is 55.00000000000001, yet asks for 55 images, not for 56
 
@@ -52,8 +52,8 @@ def refer_band(
 
 def operating_point(
     y: Labels, p: Scores, groups: ArrayLike, threshold: Threshold, settings: Evaluate
-) -> dict[str, Any]:
-    """Everything that a fold's validation side decides, as plain values for decision.json.
+) -> OperatingPoint:
+    """Everything that a fold's validation side decides.
 
     Raises SplitError if the validation side lacks a class.
     """
@@ -63,30 +63,30 @@ def operating_point(
     chosen = threshold_at_specificity(y, p, threshold.at_least)
     (low, high), reason = refer_band(y, p, groups, threshold.at_least, settings)
     counts = confusion(y, called_all(p, chosen))
-    return {
-        "rule": threshold.rule,
-        "at_least": threshold.at_least,
-        "threshold": chosen,
-        "sensitivity": counts["tp"] / (counts["tp"] + counts["fn"]),
-        "specificity": counts["tn"] / (counts["tn"] + counts["fp"]),
-        "refer_low": low,
-        "refer_high": high,
-        "refer_reason": reason,
-        "level": settings.level,
-        "calibration": platt(y, p),
-        "n": len(y),
-    }
+    return OperatingPoint(
+        rule=threshold.rule,
+        at_least=threshold.at_least,
+        threshold=chosen,
+        sensitivity=counts["tp"] / (counts["tp"] + counts["fn"]),
+        specificity=counts["tn"] / (counts["tn"] + counts["fp"]),
+        refer_low=low,
+        refer_high=high,
+        refer_reason=reason,
+        level=settings.level,
+        calibration=platt(y, p),
+        n=len(y),
+    )
 
 
-def decide(predictions: pd.DataFrame, threshold: Threshold, settings: Evaluate) -> dict[str, Any]:
+def decide(predictions: pd.DataFrame, threshold: Threshold, settings: Evaluate) -> Decided:
     """Operating points from the val rows of `predictions`: one for each fold, and one pooled over all.
 
     A fold's own point serves its test figures; the pooled one serves a model that joins the folds.
     """
     val = predictions[predictions["side"] == "val"]
 
-    def point(rows: pd.DataFrame) -> dict[str, Any]:
+    def point(rows: pd.DataFrame) -> OperatingPoint:
         scores = rows["p_all"].to_numpy(np.float64)
         return operating_point(rows["label"].to_numpy(np.int64), scores, rows["group"], threshold, settings)
 
-    return {"folds": {str(fold): point(rows) for fold, rows in val.groupby("fold")}, "pooled": point(val)}
+    return Decided({str(fold): point(rows) for fold, rows in val.groupby("fold")}, point(val))

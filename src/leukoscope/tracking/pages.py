@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from leukoscope.artifacts.decision import caveat
-from leukoscope.config.params import LEAKY_PROTOCOLS
+from leukoscope.artifacts.decision import Decision
+from leukoscope.artifacts.metrics import Estimate, Metrics
 from leukoscope.core.errors import RegistryError
+from leukoscope.core.text import with_interval
 from leukoscope.tracking.store import (
     ARTIFACTS,
     EXPERIMENT_PREFIX,
@@ -115,34 +115,25 @@ def page_of(root: str, experiment: str | None) -> str:
     return f"{root}/#/experiments/{experiment}/runs?{urlencode(shown)}"
 
 
-def in_a_sentence(decision: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+def in_a_sentence(decision: Decision, metrics: Metrics) -> str:
     """What a run found, with its interval, its protocol and what must be known of it."""
-    test, protocol = metrics["test"], decision["protocol"]
-    where = "the same subjects in training and test" if protocol in LEAKY_PROTOCOLS else "subjects it had not seen"
+    test = metrics.test
+    where = "subjects it had not seen" if decision.honest else "the same subjects in training and test"
     said = [
-        f"**AUROC {_with_interval(test, 'auroc')}** on {where} (protocol `{protocol}`, {test.get('n', 0):,} images of "
-        f"{test.get('n_subjects', 0)} subjects)",
-        _over_area(test.get("over_area", {})),
-        "a leaky control: not to be believed" if protocol in LEAKY_PROTOCOLS else "",
-        "indicative: a class has few groups" if test.get("indicative") else "",
-        caveat(decision),
+        f"**AUROC {with_interval(test.estimate('auroc'))}** on {where} (protocol `{decision.protocol}`, {test.n:,} "
+        f"images of {test.n_subjects} subjects)",
+        _over_area(test.over_area),
+        "" if decision.honest else "a leaky control: not to be believed",
+        "indicative: a class has few groups" if test.indicative else "",
+        decision.caveat,
     ]
     return "; ".join(filter(None, said)) + "."
 
 
-def _over_area(over: Mapping[str, Any]) -> str:
-    if over.get("gap") is None:
+def _over_area(over: Estimate | None) -> str:
+    if over is None or over.value is None:
         return ""
-    low, high = over.get("gap_low"), over.get("gap_high")
-    interval = f" [{low:+.3f}, {high:+.3f}]" if low is not None else ""
-    return f"{over['gap']:+.3f}{interval} over the cell's area alone"
-
-
-def _with_interval(measured: Mapping[str, Any], name: str) -> str:
-    ends: Sequence[float | None] = [measured.get(f"{name}_low"), measured.get(f"{name}_high")]
-    if measured.get(name) is None:
-        return "undefined"
-    return f"{measured[name]:.3f} " + ("(no interval)" if None in ends else f"[{ends[0]:.3f}, {ends[1]:.3f}]")
+    return f"{with_interval(over, '{:+.3f}'.format, none='')} over the cell's area alone"
 
 
 def about_model(data_name: str) -> str:

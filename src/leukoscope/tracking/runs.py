@@ -18,8 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leukoscope.artifacts.decision import mark, tunings
-from leukoscope.config.params import LEAKY_PROTOCOLS, Train
+from leukoscope.artifacts.decision import About, DataSet, Decision
+from leukoscope.artifacts.metrics import Metrics
+from leukoscope.config.params import Train
 from leukoscope.core.errors import disk_is_full
 from leukoscope.core.processes import is_alive, started
 from leukoscope.tracking.pages import NOTE, dress, in_a_sentence
@@ -38,24 +39,28 @@ MIRRORED = ("*.json", "*.csv", "importance/*.csv", "figures/*")
 DIGEST_LENGTH = 36  # the most that MLflow keeps of a data set's digest; the tag data_hash has it whole
 
 
-def about_tags(about: Mapping[str, Any]) -> dict[str, str]:
-    """The tags that say what a model is, from `RowInputs.about` or decision.json."""
+def about_tags(about: About) -> dict[str, str]:
+    """The tags that say what a model is."""
     said = {
-        "members": ", ".join(about.get("members", ())),
-        "tuned_by": ", ".join(tuned["study"] for tuned in tunings(about)),
-        "mark": mark(about),
+        "members": ", ".join((about.members or ()) if isinstance(about, Decision) else ()),
+        "tuned_by": ", ".join(tuned.study for tuned in about.tunings),
+        "mark": about.mark,
     }
     return {
-        "row": about["row"],
+        "row": about.row,
         **{name: words for name, words in said.items() if words},
-        "protocol": about["protocol"],
-        "leaky": str(about["protocol"] in LEAKY_PROTOCOLS).lower(),
-        "data_name": about["data"]["name"],
-        "data_kind": about["data"]["kind"],
-        "data_hash": about["data"]["hash"],
-        "split_hash": about["split_hash"],
-        "weights_kind": about["weights_kind"],
+        "protocol": about.protocol,
+        "leaky": str(not about.honest).lower(),
+        "data_name": about.data.name,
+        "data_kind": about.data.kind,
+        "data_hash": about.data.hash,
+        "split_hash": about.split_hash,
+        "weights_kind": about.weights_kind,
     }
+
+
+def _settings(about: About) -> dict[str, Any]:
+    return about.settings.model_dump(mode="json")
 
 
 def circumstances() -> dict[str, str]:
@@ -91,11 +96,11 @@ class TrainingRun:
     without it and says so once: what it lost is made up for when the row is evaluated (`run_of`). A full disk ends it.
     """
 
-    def __init__(self, client: MlflowClient, experiment: str, about: Mapping[str, Any]) -> None:
+    def __init__(self, client: MlflowClient, experiment: str, about: About) -> None:
         self._client = client
         self._experiment = experiment
         self._tags = {**about_tags(about), **circumstances()}
-        name = f"{about['row']} - {about['protocol']}"
+        name = f"{about.row} - {about.protocol}"
         self.run_id = client.create_run(experiment, tags=self._tags, run_name=name).info.run_id
         self._fold: tuple[int, str] | None = None
         self._waiting: list[Metric] = []
@@ -163,17 +168,17 @@ class TrainingRun:
 
 
 @contextmanager
-def training(about: Mapping[str, Any], settings: Train) -> Iterator[TrainingRun]:
+def training(about: About, settings: Train) -> Iterator[TrainingRun]:
     """A run around the training of one row under one protocol; `about` is `RowInputs.about`.
 
     The run ends FINISHED, or with whatever broke off the block: FAILED for an error, KILLED for an interrupt. Runs that
     a process of this host left open when it died are closed as KILLED first.
     """
     with answering():
-        client, experiment = open_experiment(about["data"]["name"])
+        client, experiment = open_experiment(about.data.name)
         run = TrainingRun(client, experiment, about)
-        _log_params(client, run.run_id, {**about["settings"], **flattened({"train": settings.model_dump()})})
-        _log_dataset(client, run.run_id, about["data"])
+        _log_params(client, run.run_id, {**_settings(about), **flattened({"train": settings.model_dump()})})
+        _log_dataset(client, run.run_id, about.data)
     status = "FAILED"
     try:
         yield run
@@ -194,12 +199,12 @@ def open_experiment(data_name: str) -> tuple[MlflowClient, str]:
     return client, experiment
 
 
-def flattened(content: Mapping[str, Any], prefix: str = "", between: str = ".") -> dict[str, Any]:
-    """Nested dicts as one, with dots, or what else is `between`, in their names."""
+def flattened(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dicts as one, with dots in their names."""
     flat: dict[str, Any] = {}
     for name, value in content.items():
         inner = isinstance(value, Mapping)
-        flat |= flattened(value, f"{prefix}{name}{between}", between) if inner else {prefix + name: value}
+        flat |= flattened(value, f"{prefix}{name}.") if inner else {prefix + name: value}
     return flat
 
 
@@ -226,13 +231,13 @@ def _log_params(client: MlflowClient, run_id: str, values: Mapping[str, Any]) ->
     client.log_batch(run_id, params=[Param(name, str(value)) for name, value in values.items()])
 
 
-def _log_dataset(client: MlflowClient, run_id: str, data: Mapping[str, str]) -> None:
+def _log_dataset(client: MlflowClient, run_id: str, data: DataSet) -> None:
     from mlflow.entities import Dataset, DatasetInput, InputTag
     from mlflow.exceptions import MlflowException
 
     source = json.dumps({"uri": "data/images.parquet"})  # relative: it holds wherever the checkout lies
-    dataset = Dataset(data["name"], data["hash"][:DIGEST_LENGTH], source_type="local", source=source)
-    inputs = DatasetInput(dataset, [InputTag("mlflow.data.context", "training"), InputTag("kind", data["kind"])])
+    dataset = Dataset(data.name, data.hash[:DIGEST_LENGTH], source_type="local", source=source)
+    inputs = DatasetInput(dataset, [InputTag("mlflow.data.context", "training"), InputTag("kind", data.kind)])
     # MLflow looks for the data set and then inserts it, so of two processes one may be refused; a server has no lock.
     with locked("store"):
         try:
@@ -242,40 +247,40 @@ def _log_dataset(client: MlflowClient, run_id: str, data: Mapping[str, str]) -> 
 
 
 def run_of(
-    client: MlflowClient, experiment: str, decision: Mapping[str, Any], history: Iterable[Mapping[str, float]] = ()
+    client: MlflowClient, experiment: str, decision: Decision, history: Iterable[Mapping[str, float]] = ()
 ) -> Run:
     """The newest run of the model that decision.json describes; it is made, with its `history`, where there is none.
 
     There is none where a model came from DVC's cache instead of a training, or where its training lost the store.
     """
-    wanted = {name: decision[name] for name in ("identity", "row", "protocol")}
+    wanted = {"identity": decision.identity, "row": decision.row, "protocol": decision.protocol}
     matching = " and ".join(f"tags.{name} = '{value}'" for name, value in wanted.items())
     found = client.search_runs([experiment], matching, max_results=1, order_by=["attributes.start_time DESC"])
     if found:
         return found[0]
     run = TrainingRun(client, experiment, decision)
-    _log_params(client, run.run_id, decision["settings"])
-    _log_dataset(client, run.run_id, decision["data"])
+    _log_params(client, run.run_id, _settings(decision))
+    _log_dataset(client, run.run_id, decision.data)
     for values in history:
         run.epoch(values)
     run.end("FINISHED")
-    run.finished(decision["identity"])  # last, so that a run which a kill left half made is not taken for it
+    run.finished(decision.identity)  # last, so that a run which a kill left half made is not taken for it
     return client.get_run(run.run_id)
 
 
 @answering()
-def log_evaluation(decision: Mapping[str, Any], metrics: Mapping[str, Any], folder: Path) -> None:
+def log_evaluation(decision: Decision, metrics: Metrics, folder: Path) -> None:
     """Mirror metrics.json and the tables and figures of `folder` (results/<row>-<protocol>) in the model's run.
 
     Doing it again adds no run, and no point to a metric that has not changed.
     """
     from mlflow.entities import Metric, RunTag
 
-    client, experiment = open_experiment(decision["data"]["name"])
+    client, experiment = open_experiment(decision.data.name)
     run = run_of(client, experiment, decision, _epochs(folder / HISTORY_FILE))
     now = _now()
     said = {**about_tags(decision), "evaluated": "true", NOTE: in_a_sentence(decision, metrics)}
-    changed = {name: value for name, value in numbers(metrics).items() if run.data.metrics.get(name) != value}
+    changed = {name: value for name, value in metrics.numbers().items() if run.data.metrics.get(name) != value}
     client.log_batch(
         run.info.run_id,
         metrics=[Metric(name, value, now, 0) for name, value in changed.items()],
@@ -293,12 +298,3 @@ def _epochs(history: Path) -> Iterator[dict[str, float]]:
         with history.open(newline="") as file:
             for row in csv.DictReader(file):
                 yield {name: float(value) for name, value in row.items() if value}
-
-
-def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of metrics.json by name, such as test/auroc; nulls, words and truth values are left out.
-
-    MLflow's pages put metrics of one beginning, up to the last slash, into one section of charts.
-    """
-    flat = flattened(metrics, between="/")
-    return {name: float(v) for name, v in flat.items() if isinstance(v, int | float) and not isinstance(v, bool)}

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from leukoscope.artifacts.decision import About, DataSet, TunedOn
 from leukoscope.config.params import Params
 from leukoscope.config.rows import ModelSettings, Protocol, Tuned
 from leukoscope.data.pack import open_pack
@@ -35,22 +36,22 @@ class RowInputs:
     data: TrainingData
     features: dict[str, Any]
     source: dict[str, Any]
-    tuned: dict[str, Any] | None
+    tuned: TunedOn | None
 
     @property
-    def about(self) -> dict[str, Any]:
+    def about(self) -> About:
         """What identifies the experiment, as decision.json and the tracker record it."""
-        return {
-            "row": self.name,
-            "protocol": self.protocol,
-            "settings": self.row.model_dump(mode="json"),
-            "mode": self.row.mode,
-            "weights_identity": self.features["weights_identity"],
-            "weights_kind": self.features["weights_kind"],
-            "data": {"name": self.source["name"], "kind": self.source["kind"], "hash": table_hash(self.images)},
-            "split_hash": table_hash(self.split),
-            **({"tuned": self.tuned} if self.tuned else {}),
-        }
+        return About(
+            row=self.name,
+            protocol=self.protocol,
+            settings=self.row,
+            mode=self.row.mode,
+            weights_identity=self.features["weights_identity"],
+            weights_kind=self.features["weights_kind"],
+            data=DataSet(name=self.source["name"], kind=self.source["kind"], hash=table_hash(self.images)),
+            split_hash=table_hash(self.split),
+            tuned=self.tuned,
+        )
 
 
 def read_inputs(params: Params, name: str, protocol: Protocol, folder: Path = Path("data")) -> RowInputs:
@@ -80,13 +81,13 @@ def read_inputs(params: Params, name: str, protocol: Protocol, folder: Path = Pa
     )
 
 
-def _tuned(tuned: Tuned, images: pd.DataFrame, split: pd.DataFrame, splits: Path) -> dict[str, Any]:
+def _tuned(tuned: Tuned, images: pd.DataFrame, split: pd.DataFrame, splits: Path) -> TunedOn:
     """`tuned` with what its study saw of the test side of `split`: None where data or its own split are others now."""
     study = pd.read_parquet(splits, filters=[("protocol", "==", tuned.protocol)])
     fold = study[study["fold"] == tuned.fold]
     same = (tuned.data, tuned.split) == (table_hash(images), table_hash(study)) and not fold.empty
     saw = overlap(fold, split, images) if same else {"tested_groups": None, "tested_images": None}
-    return {**tuned.model_dump(mode="json"), **saw}
+    return TunedOn(**tuned.model_dump(), **saw)
 
 
 def table_hash(table: pd.DataFrame) -> str:

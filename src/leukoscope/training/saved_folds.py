@@ -11,17 +11,17 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from leukoscope.artifacts.decision import DECISION_FILE
+from leukoscope.artifacts.decision import Decision, parameters_of
+from leukoscope.artifacts.layers import LayerFacts
 from leukoscope.core.errors import DataError
-from leukoscope.core.files import write_json
-from leukoscope.features.architecture import LayerFacts, parameters
 from leukoscope.features.engine import compiled, export
 from leukoscope.features.keras_loading import load_saved
+from leukoscope.stats.points import Decided
 from leukoscope.training.fitting import HISTORY_COLUMNS
 from leukoscope.training.inputs import RowInputs
 from leukoscope.training.probabilities import predict
@@ -76,25 +76,26 @@ def fold_sigmoids(folder: Path, number: int, *, knows_val: bool = True) -> Calla
     return lambda inputs: model(np.ascontiguousarray(inputs))[0]
 
 
-def write_decision(
-    inputs: RowInputs, decided: dict[str, Any], weights: dict[int, str], layers: list[LayerFacts], folder: Path
-) -> str:
-    """Write decision.json: what the model is, what its validation sides decided, and what it was trained on.
+def decision_of(inputs: RowInputs, decided: Decided, weights: dict[int, str], layers: list[LayerFacts]) -> Decision:
+    """What the trained model is, what its validation sides decided, and what it was trained on.
 
-    `layers` are those of one fold's model, as `architecture.whole_row` tells them. Returns the model's identity: the
-    hash of its folds' weights (as `save_fold` gives them), its backbone's, its settings and its data.
+    `layers` are those of one fold's model, as `architecture.whole_row` tells them. The model's identity is the hash of
+    its folds' weights (as `save_fold` gives them), its backbone's, its settings and its data.
     """
     about = inputs.about
-    content = [sorted(weights.items()), about["settings"], about["weights_identity"], about["data"]["hash"]]
-    identity = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    settings = about.settings.model_dump(mode="json")
+    content = [sorted(weights.items()), settings, about.weights_identity, about.data.hash]
     trained_sides = ("train", "val") if inputs.row.trains_on_val else ("train",)
-    consists_of = {"parameters": parameters(layers), "layers": layers}
-    trained_on = {
-        "training_images": training_images(inputs.data, inputs.split, trained_sides),
-        "training_subjects": training_subjects(inputs.images, inputs.split, trained_sides),
-    }
-    write_json(folder / DECISION_FILE, {**about, **consists_of, "identity": identity, **decided, **trained_on})
-    return identity
+    return Decision(
+        **dict(about),
+        parameters=parameters_of(layers),
+        layers=layers,
+        identity=hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest(),
+        folds=decided.folds,
+        pooled=decided.pooled,
+        training_images=training_images(inputs.data, inputs.split, trained_sides),
+        training_subjects=training_subjects(inputs.images, inputs.split, trained_sides),
+    )
 
 
 def training_images(data: TrainingData, split: pd.DataFrame, named: Sequence[str]) -> dict[str, str]:

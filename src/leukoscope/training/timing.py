@@ -8,8 +8,6 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-TIMING_FILE = "timing.json"
-
 
 class EpochClock:
     """Passes epochs on as they end, and keeps the wall-clock seconds between the ends of two of one fold.

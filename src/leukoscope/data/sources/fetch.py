@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from leukoscope.config.params import Fetch
-from leukoscope.core.checkout import checkout
+from leukoscope.core import checkout
 from leukoscope.core.errors import ConfigError, DataError
 from leukoscope.core.files import new_folder, write_json
 from leukoscope.data.sources import catalogue
@@ -159,7 +159,7 @@ _SOURCES: dict[str, Callable[[Fetch, Path], Opened]] = {
 def _user_path(settings: Fetch) -> Path:
     """`fetch.path`, from the checkout's root if relative: experiments run in a copy that has no data of the user's."""
     assert settings.path is not None  # config refuses a folder or archive without one
-    path = checkout() / settings.path.expanduser()
+    path = checkout.root() / settings.path.expanduser()
     if not path.exists():
         raise DataError(f"fetch.path: {settings.path} does not exist")
     if not (path.is_file() or path.is_dir()):  # a pipe would be waited for, a device may never end

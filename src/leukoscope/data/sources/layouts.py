@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from leukoscope.config.params import Fetch
-from leukoscope.core.checkout import checkout
+from leukoscope.core import checkout
 from leukoscope.core.errors import DataError
 from leukoscope.data.sources import label_files
 from leukoscope.data.sources.names import CLASSES, IMAGE_SUFFIXES, is_hidden, name_fault, parse_path
@@ -146,7 +146,7 @@ def _visible_entries(folder: str) -> list[os.DirEntry[str]]:
 def _labels_file(root: Path, settings: Fetch, shown: str) -> Path | None:
     if settings.labels is None:
         return None
-    for folder in (checkout(), root):
+    for folder in (checkout.root(), root):
         if (path := folder / settings.labels.expanduser()).is_file():
             return path
     raise DataError(f"fetch.labels: {settings.labels} is neither here nor in {shown}")
