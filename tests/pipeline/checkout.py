@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from tests.pipeline.connections import Connections
+
 ROOT = Path(__file__).parents[2]
 BINARIES = Path(sys.executable).parent
 
@@ -48,9 +50,13 @@ TINY: dict[str, Any] = {
 
 @dataclass
 class Checkout:
-    """A folder with the project's files, committed in a repository of its own."""
+    """A folder with the project's files, committed in a repository of its own.
+
+    Where `connections` is set, it records those of the commands.
+    """
 
     folder: Path
+    connections: Connections | None = None
 
     def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the folder with the test's own Python first on the path."""
@@ -69,7 +75,8 @@ class Checkout:
         """What a command in the folder is started with."""
         known = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_"))}
         path = f"{BINARIES}{os.pathsep}{os.environ['PATH']}"
-        return {**known, "PATH": path, "PYTHONPATH": str(self.folder / "src")}
+        found = {**known, "PATH": path, "PYTHONPATH": str(self.folder / "src")}
+        return self.connections.noting(found) if self.connections else found
 
     def leukoscope(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run the product's own command line."""
