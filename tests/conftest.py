@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.fixtures import browser, postgres
+from tests.fixtures.connections import notes_c
 
 
 def image_table(subjects: dict[str, int], per_subject: int = 6, set_: str = "train") -> pd.DataFrame:
@@ -83,6 +84,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "ray: needs Ray, which uv sync --extra cluster installs; in CI they fail without"
     )
+    config.addinivalue_line("markers", "compiler: needs Linux and cc; in CI they fail where it is missing")
     config.addinivalue_line("markers", "chromium: needs chromium and chromedriver; in CI they fail where it is missing")
 
 
@@ -95,6 +97,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     absent = [mark for mark, variable in REAL_INPUT.items() if not os.environ.get(variable)]
     absent += [] if postgres.binaries() else ["postgres"]
     absent += [] if importlib.util.find_spec("ray") or os.environ.get("CI") else ["ray"]
+    absent += [] if notes_c() else ["compiler"]
     absent += [] if browser.binaries() or os.environ.get("CI") else ["chromium"]
     absent += [] if _may_mount() else ["mounts"]
     left_out = [item for item in items if any(item.get_closest_marker(mark) for mark in absent)]

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.fixtures.checkout import TINY, Checkout, tiny_checkout
+from tests.fixtures.connections import Connections
 
 pytestmark = pytest.mark.slow
 
@@ -27,12 +28,18 @@ NAMES = [f"{name}-{protocol}" for name in (*ROWS, "tapped", "both") for protocol
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+def connections(tmp_path_factory: pytest.TempPathFactory) -> Connections:
+    """The connections of the first `dvc repro` in `finished`."""
+    return Connections(tmp_path_factory.mktemp("connections"))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, connections: Connections) -> Checkout:
     """A checkout after `dvc repro`. Tests that change it put it back."""
     folder = tmp_path_factory.mktemp("some where") / "the checkout"
     models = {**TINY["models"], "tapped": TAPPED}
     made = tiny_checkout(folder, models=models, ensembles={"both": {"members": ROWS}})
-    made.run("dvc", "repro")
+    Checkout(made.folder, connections).run("dvc", "repro")
     return made
 
 
@@ -45,6 +52,12 @@ def test_repro_leaves_nothing_to_do(finished: Checkout) -> None:
     again = finished.run("dvc", "repro")
     assert "Data and pipelines are up to date" in again.stdout
     assert "Running stage" not in again.stdout
+
+
+def test_no_stage_connects_to_another_machine(finished: Checkout, connections: Connections) -> None:
+    ran = {Path(word).stem for command in connections.commands() for word in command.split() if "stages/" in word}
+    assert ran == {path.stem for path in (finished.folder / "stages").glob("[!_]*.py")}
+    assert connections.outward() == []
 
 
 def test_metrics_have_the_names_that_scripts_read(finished: Checkout) -> None:

@@ -19,6 +19,8 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.checkout import BINARIES, TINY, Checkout, tiny_checkout
+from tests.fixtures.connections import Connections
+from tests.fixtures.running import BOUNDARY, answered, form
 from tests.fixtures.shown_commands import commands_of, examples
 
 pytestmark = pytest.mark.slow
@@ -80,7 +82,13 @@ EVERY = sorted(  # a set has another order in each process
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+def connections(tmp_path_factory: pytest.TempPathFactory) -> Connections:
+    """The connections of all commands that run in the checkout."""
+    return Connections(tmp_path_factory.mktemp("connections"))
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory, connections: Connections) -> Checkout:
     """A checkout after `dvc repro` and a study, so that there are a champion, runs, and a dashboard to open.
 
     One row under one protocol: what the commands say of more has tests of its own.
@@ -88,6 +96,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     one = {"modified_mobilenet": TINY["models"]["modified_mobilenet"]}
     folder = tmp_path_factory.mktemp("shown") / "checkout"
     made = tiny_checkout(folder, protocols=["subject"], models=one, ensembles={})
+    made.connections = connections
     made.run("git", "config", "user.name", "someone")
     made.run("git", "config", "user.email", "someone@example.org")
     made.run("dvc", "repro")
@@ -100,7 +109,26 @@ def test_every_reduced_form_is_of_a_command_that_is_shown() -> None:
 
 
 @pytest.mark.parametrize("command", EVERY)
-def test_a_shown_command_runs(command: str, checkout: Checkout) -> None:
+def test_a_shown_command_runs_and_asks_no_other_machine(
+    command: str, checkout: Checkout, connections: Connections
+) -> None:
+    connections.forget()
+    run_as_shown(command, checkout)
+    assert connections.outward() == []
+    if "leukoscope" in command:
+        assert any("leukoscope" in noted for noted in connections.commands())
+
+
+def test_a_notebook_asks_no_other_machine(checkout: Checkout, connections: Connections) -> None:
+    connections.forget()
+    code = "from leukoscope import load_champion; load_champion().predict('data/raw/images')"
+    checkout.run(sys.executable, "-c", code)
+    assert connections.outward() == []
+    assert connections.commands()
+
+
+def run_as_shown(command: str, checkout: Checkout) -> None:
+    """Run a shown command, or its reduced form, to the end that it should have."""
     run, _ = REDUCED.get(command, (command, ""))
     server = re.fullmatch(r"leukoscope (ui|dashboard|serve)\b.*", run)
     if server:
@@ -128,6 +156,8 @@ def answers_and_ends(words: list[str], path: str, checkout: Checkout) -> None:
     process = subprocess.Popen(command, cwd=checkout.folder, env=checkout.environment(), start_new_session=True)
     try:
         until_it_answers(f"http://127.0.0.1:{port}{path}", process)
+        if words[0:2] == ["leukoscope", "serve"]:
+            assert scored(port, next((checkout.folder / "data/raw/images").rglob("*.png"))) == 200
     finally:
         os.killpg(process.pid, signal.SIGINT)
         try:
@@ -136,6 +166,14 @@ def answers_and_ends(words: list[str], path: str, checkout: Checkout) -> None:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+
+
+def scored(port: int, picture: Path) -> int:
+    """The status of a picture's scores."""
+    headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+    body = form([(picture.name, picture.read_bytes())])
+    status, _ = answered(urllib.request.Request(f"http://127.0.0.1:{port}/predict", body, headers))
+    return status
 
 
 def until_it_answers(address: str, process: subprocess.Popen) -> None:

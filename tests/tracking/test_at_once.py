@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 REGISTER = """
 import json, os, signal, sys
 import keras, mlflow
-from leukoscope.registry import versions as registry
+from leukoscope.registry.versions import versions as registry
 from leukoscope.registry.promotion import register
 from tests.fixtures.trained_rows import images, params, splits
 {before}

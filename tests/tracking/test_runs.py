@@ -97,7 +97,7 @@ def test_what_breaks_a_training_off_is_its_runs_status(checkout: Path, error: ty
 
 def test_runs_of_a_killed_process_are_closed_by_the_next_training(checkout: Path) -> None:
     code = f"""
-from leukoscope.tracking import runs as tracking
+from leukoscope.tracking.runs import runs as tracking
 from leukoscope.config.params import Train
 with tracking.training({ABOUT!r}, Train()) as run:
     run.epoch({epoch(0, 1, 0.7)!r})
@@ -241,7 +241,7 @@ def test_a_deleted_experiment_comes_back(checkout: Path) -> None:
 def test_two_processes_may_open_a_store_that_is_not_there_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = empty_checkout(tmp_path, monkeypatch)
     code = f"""
-from leukoscope.tracking import runs as tracking
+from leukoscope.tracking.runs import runs as tracking
 from leukoscope.config.params import Train
 with tracking.training({ABOUT!r}, Train()) as run:
     run.epoch({epoch(0, 1, 0.7)!r})
@@ -266,7 +266,7 @@ def test_a_moved_checkout_keeps_its_runs_and_artifacts(checkout: Path, monkeypat
     code = """
 import json
 from pathlib import Path
-from leukoscope.tracking import runs as tracking
+from leukoscope.tracking.runs import runs as tracking
 decision, metrics = json.loads(Path("decision.json").read_text()), {"test": {"auroc": 0.25}}
 tracking.log_evaluation(decision, metrics, Path("results/a_row-subject"))
 """
@@ -347,7 +347,7 @@ def test_a_server_that_dies_costs_no_training_and_its_epochs_are_logged_later(
     history = [epoch(fold, number, 1 / number) for fold in (0, 1) for number in (1, 2)]
     pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
     code = f"""
-from leukoscope.tracking import runs as tracking
+from leukoscope.tracking.runs import runs as tracking
 from leukoscope.config.params import Train
 with tracking.training({ABOUT!r}, Train()) as run:
     run.epoch({history[0]!r})
