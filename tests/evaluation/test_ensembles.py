@@ -93,13 +93,13 @@ def test_a_member_that_was_evaluated_again_is_refused(tmp_path: Path) -> None:
     write_row(tmp_path, "two", skill=2)
     listed = {row: {"decision.json": "as it was", "predictions.parquet": "as it was"} for row in ("one", "two")}
     with pytest.raises(DataError, match=r"one-subject has changed since it was listed .* dvc repro"):
-        read_members(listed, "subject", tmp_path / "models", tmp_path / "results")
+        read_members(listed, "subject", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["../two", "/two", "C:two"])
 def test_a_member_whose_name_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match="leads outside"):
-        read_members({name: {}}, "subject", tmp_path / "models", tmp_path / "results")
+        read_members({name: {}}, "subject", tmp_path)
 
 
 def test_another_member_is_another_model(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import optuna
 import pandas as pd
 
 from leukoscope.config.params import Params
+from leukoscope.core import checkout
 from leukoscope.core.files import write_json
 from leukoscope.data.splits import read_split
 from leukoscope.evaluation.comparison import paired_auroc_gap
@@ -29,8 +30,8 @@ def nested_gain(params: Params, name: str, run_study: Callable[[Bench], optuna.S
     where the gain does not exceed one standard error, as `--apply` does. Each has auroc_a (tuned), auroc_b (the
     paper's), gap, gap_low and gap_high. `folds` tells what each study found.
     """
-    images = pd.read_parquet("data/images.parquet", columns=DATA_COLUMNS)
-    split = read_split(Path("data/splits.parquet"), images, params.tune.protocol)
+    images = pd.read_parquet(checkout.IMAGES, columns=DATA_COLUMNS)
+    split = read_split(checkout.SPLITS, images, params.tune.protocol)
     tables, found = [], {}
     for fold in sorted(split["fold"].unique().tolist()):
         study = run_study(Bench.of(params, name, fold))
