@@ -415,7 +415,3 @@ def main() -> None:
     if debug:
         sys.argv.remove("--debug")
     sys.exit(run_reporting_errors(lambda: app(standalone_mode=True), debug=debug or None))
-
-
-if __name__ == "__main__":
-    main()
