@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from leukoscope.cli import words
 from leukoscope.core.errors import UserError, run_reporting_errors
 from leukoscope.serving.limits import Limits
 
@@ -208,7 +209,7 @@ def champion() -> None:
     """
     from leukoscope.registry import versions
 
-    typer.echo(versions.describe(_data_name()))
+    typer.echo(words.of_champions(versions.champions(_data_name())))
 
 
 @app.command()
