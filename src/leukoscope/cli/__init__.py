@@ -138,9 +138,9 @@ def audit() -> None:
 
     Example: leukoscope audit
     """
-    from leukoscope.data.quality.duplicates import audit_text
+    from leukoscope.data.quality import audit
 
-    typer.echo(audit_text(Path("reports")))
+    typer.echo(words.of_audit(audit.audit(Path("reports"))))
 
 
 @app.command()

@@ -5,7 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from leukoscope.data.quality.audit import Audit
     from leukoscope.registry.versions import Champions, ChampionVersion
+
+
+def of_audit(audit: Audit) -> str:
+    """Pairs by kind, groups by class, and which subjects share a picture."""
+    groups = ", ".join(f"{count} {name}" for name, count in audit.groups.items())
+    return "\n".join(
+        [
+            f"{audit.images} images",
+            *(
+                f"{number:6d} {kind} pairs, {between} of them between different subjects: {meaning}"
+                for kind, meaning, number, between in audit.pairs
+            ),
+            f"groups of subjects that share no picture: {groups}",
+            *(f"  one group: subjects {', '.join(subjects)}" for subjects in audit.joined),
+            f"every pair: {audit.file}",
+        ]
+    )
 
 
 def of_champions(champions: Champions) -> str:
