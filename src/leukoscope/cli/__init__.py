@@ -251,7 +251,9 @@ def profile(
     """
     from leukoscope.config.profile import apply_profile
 
-    typer.echo(apply_profile(name) or f"params.yaml says what profile {name} does: nothing to change")
+    edit = apply_profile(name)
+    says = f"params.yaml says what profile {name} does: nothing to change"
+    typer.echo(edit.difference(f"with profile {name}") if edit.changed else says)
     typer.echo("next: uv run leukoscope weights; uv run dvc repro", err=True)
 
 
@@ -271,7 +273,8 @@ def train(
     from leukoscope.config.params import chosen_rows, load_params
 
     params = load_params()
-    train_rows(params, chosen_rows(params, row, every=every), typer.echo)
+    trained = train_rows(params, chosen_rows(params, row, every=every))
+    typer.echo(f"{trained.pairs} of {trained.of} rows and protocols trained and evaluated; next: uv run dvc repro")
 
 
 @app.command()
@@ -299,9 +302,8 @@ def tune(
     params = load_params()
     start = start_of(params.compute)
     for name in chosen_rows(params, row, every=every):
-        command.tune(
-            params, name, trials, workers, typer.echo, another=another, apply=apply, nested=nested, start=start
-        )
+        found = command.tune(params, name, trials, workers, another=another, apply=apply, nested=nested, start=start)
+        typer.echo(words.of_study(found, apply=apply))
 
 
 @app.command()

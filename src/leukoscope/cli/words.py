@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from leukoscope.config.yaml_edit import Edit
     from leukoscope.data.quality.audit import Audit
     from leukoscope.registry.versions import Champions, ChampionVersion
+    from leukoscope.tuning.command import Outcome
+    from leukoscope.tuning.gain import Gain
 
 
 def of_audit(audit: Audit) -> str:
@@ -44,3 +48,44 @@ def _version(alias: str, version: ChampionVersion) -> str:
         f"{float(tags['auroc']):.3f} under protocol {tags['protocol']}{marked}, threshold "
         f"{float(tags['threshold']):.3f}{reason}"
     )
+
+
+def of_study(found: Outcome, *, apply: bool) -> str:
+    """What a row's study found; `apply` is whether its winner was to be applied. The last line counts the trials."""
+    return "\n".join(
+        [
+            *([f"figures: {found.figures}"] if found.figures else []),
+            *([of_nested(found.nested)] if found.nested else []),
+            of_winner(found.row, found.gain, found.edit)
+            if apply
+            else f"{found.gain}; --apply writes a winner into params.yaml where its gain exceeds that",
+            str(found.tally),
+        ]
+    )
+
+
+def of_winner(row: str, gain: Gain, edit: Edit | None) -> str:
+    """What became of a winner that was to be applied; `edit` is None where it does not convince."""
+    if edit is None:
+        return (
+            f"{gain}. It does not exceed one standard error, so params.yaml stays as it is: the paper's values are kept"
+        )
+    return f"{gain}\n{edit.difference('tuned')}next: uv run dvc repro trains {row} again, and no other row"
+
+
+def of_nested(report: Mapping[str, Any]) -> str:
+    """The content of nested.json."""
+    kept = sum(not fold["convinces"] for fold in report["folds"].values())
+    lines = [
+        f"nested: {len(report['folds'])} studies, each judged on a fold's test side that no trial saw; "
+        f"{report['n']} images, {report['n_groups']} groups"
+    ]
+    for which, words in (("winner", "best trials"), ("rule", "gain above one standard error, else the paper's values")):
+        gap = report[which]
+        interval = f" [{gap['gap_low']:+.4f}, {gap['gap_high']:+.4f}]" if gap["gap_low"] is not None else ""
+        lines.append(
+            f"{words}: AUROC {gap['auroc_a']:.4f}, the paper's values {gap['auroc_b']:.4f}: "
+            f"gain {gap['gap']:+.4f}{interval}"
+        )
+    lines.append(f"the paper's values were kept in {kept} of {len(report['folds'])} folds")
+    return "\n".join(lines)
