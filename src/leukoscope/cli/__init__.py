@@ -371,9 +371,9 @@ def weights() -> None:
     Example: leukoscope weights
     """
     from leukoscope.config.params import load_params
-    from leukoscope.features.inventory import weights_text
+    from leukoscope.features.inventory import starts
 
-    typer.echo(weights_text(load_params()))
+    typer.echo(words.of_weights(starts(load_params())))
 
 
 @app.command()

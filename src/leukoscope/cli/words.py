@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from leukoscope.config.yaml_edit import Edit
     from leukoscope.data.quality.audit import Audit
+    from leukoscope.features.inventory import ImageNetFile, Start
     from leukoscope.registry.versions import Champions, ChampionVersion
     from leukoscope.tuning.command import Outcome
     from leukoscope.tuning.gain import Gain
@@ -89,3 +90,36 @@ def of_nested(report: Mapping[str, Any]) -> str:
         )
     lines.append(f"the paper's values were kept in {kept} of {len(report['folds'])} folds")
     return "\n".join(lines)
+
+
+def of_weights(starts: Sequence[Start]) -> str:
+    """Two tables: ImageNet's files by backbone and input size, and what each row starts from."""
+    from leukoscope.features.inventory import _columns, imagenet_files
+    from leukoscope.features.weights import keras_folder
+
+    files = [_file(one) for one in imagenet_files(starts)]
+    rows = [[start.row, f"{start.backbone} at {start.size}", _start(start)] for start in starts]
+    return "\n".join(
+        [
+            f"ImageNet weights, in {keras_folder()} where no other place is given. With `weights: imagenet` Keras or",
+            "KerasHub downloads what is not there; without a network, put the file there.",
+            "",
+            *_columns([["backbone", "input", "here", "file"], *files]),
+            "",
+            *_columns([["row of params.yaml", "backbone", "weights"], *rows]),
+        ]
+    )
+
+
+def _file(weights: ImageNetFile) -> list[str]:
+    found, place = weights.found, weights.place
+    origin = f" ({weights.origin})" if weights.origin else ""
+    file = str(found) if found and found != place else f"{place.name}{origin}"
+    return [weights.backbone, str(weights.size), "yes" if found else "no", file]
+
+
+def _start(start: Start) -> str:
+    if start.file is None:
+        return "none: an untrained start"
+    away = "to be downloaded" if start.from_imagenet else "MISSING"
+    return f"{start.weights}, {'here' if start.here else away}"
