@@ -17,6 +17,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from leukoscope.artifacts.training_cells import TRAINING_FILE
+from leukoscope.cli.words import of_champions
 from leukoscope.config.rows import ModelSettings
 from leukoscope.core.errors import ConfigError, RegistryError
 from leukoscope.data.synthetic.cells import fixed_cells
@@ -56,7 +57,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def registered(*rows: str, **sections: Any) -> dict[str, Any]:
     """The register stage over these rows, from the working directory."""
-    return register(params(*rows, **sections), images(), splits(("subject", "image", "official")))
+    return register(params(*rows, **sections), images(), splits(("subject", "image", "official"))).content
 
 
 def version_numbers() -> list[str]:
@@ -88,7 +89,12 @@ def test_the_best_row_becomes_champion(checkout: Path) -> None:
     assert float(champion.tags["threshold"]) == strong["pooled"]["threshold"]
     assert champion.tags["leaky"] == "false"
     assert "synthetic cells, untrained backbone: not for real cells" in description(champion.version)
-    assert "champion: version 1, strong (mean of 3 finetuned models)" in versions.describe("cells")
+    assert "champion: version 1, strong (mean of 3 finetuned models)" in described("cells")
+
+
+def described(data_name: str) -> str:
+    """What `leukoscope champion` prints."""
+    return of_champions(versions.champions(data_name))
 
 
 def description(version: str) -> str:
@@ -100,7 +106,7 @@ def test_registering_twice_registers_nothing_twice(checkout: Path) -> None:
     first = registered("a_row")
     assert registered("a_row") == first
     assert version_numbers() == ["1"]
-    assert versions.describe("cells").startswith("champion: version 1, a_row")
+    assert described("cells").startswith("champion: version 1, a_row")
 
 
 def test_the_model_carries_its_figures_and_its_run(checkout: Path) -> None:
@@ -253,9 +259,9 @@ def test_a_rollback_swaps_champion_and_previous(checkout: Path) -> None:
     with pytest.raises(RegistryError, match="no champion before version 1"):
         versions.rollback("cells")
     registered("second")
-    assert versions.rollback("cells") == "version 1 of leukoscope-cells is champion; version 2 was before it"
+    assert str(versions.rollback("cells")) == "version 1 of leukoscope-cells is champion; version 2 was before it"
     assert versions.champion("cells").identity == first["identity"]
-    assert "previous: version 2" in versions.describe("cells")
+    assert "previous: version 2" in described("cells")
     versions.rollback("cells")
     assert versions.champion("cells").identity == second["identity"]
 
@@ -270,9 +276,9 @@ def test_another_data_set_is_not_comparable_until_a_person_says_so(checkout: Pat
     assert "promote VERSION --reason" in content["reason"]
     with pytest.raises(RegistryError, match="needs its reason"):
         versions.promote("cells", 2, "  ")
-    assert "version 2 of leukoscope-cells is champion" in versions.promote("cells", 2, "twice the subjects")
+    assert "version 2 of leukoscope-cells is champion" in str(versions.promote("cells", 2, "twice the subjects"))
     assert versions.champion("cells").identity == more["identity"]
-    assert "promoted because: twice the subjects" in versions.describe("cells")
+    assert "promoted because: twice the subjects" in described("cells")
 
 
 MORE = 20  # subjects: those of the other tests, and four new ones of each class
@@ -298,7 +304,7 @@ def test_on_more_data_the_models_are_compared_on_groups_that_neither_was_trained
     later = write_row(checkout, "later", skill=3, data_hash="e" * 64, split_hash="6" * 64, subjects=MORE)
     said = predictions(3, "subject", 0, MORE)
     unseen = said[(said["side"] == "test") & (said["subject"].astype(int) >= 12)]
-    content = register(params("later"), images(MORE), splits(subjects=MORE))
+    content = register(params("later"), images(MORE), splits(subjects=MORE)).content
     check = verdict(content, "better than the champion")
     assert check["value"] == roc_auc_score(unseen["label"], unseen["p_all"])
     assert check["bound"] == float(champion_is_right)
@@ -312,7 +318,7 @@ def test_two_new_subjects_of_a_class_are_too_few_to_compare_by(checkout: Path) -
     write_row(checkout, "first", skill=2)
     registered("first")
     write_row(checkout, "later", skill=3, data_hash="e" * 64, subjects=16)
-    content = register(params("later"), images(16), splits(subjects=16))
+    content = register(params("later"), images(16), splits(subjects=16)).content
     assert not content["promoted"]
     assert content["reason"].startswith("not comparable: the champion, first, was measured on other data")
     assert "that neither model was trained on there are 2 groups of ALL and 2 groups of hem" in content["reason"]
@@ -323,7 +329,7 @@ def test_a_champion_whose_files_are_gone_is_not_comparable_on_more_data(checkout
     registered("first")
     shutil.rmtree(versions.champion("cells").source)
     write_row(checkout, "later", skill=3, data_hash="e" * 64, subjects=MORE)
-    content = register(params("later"), images(MORE), splits(subjects=MORE))
+    content = register(params("later"), images(MORE), splits(subjects=MORE)).content
     assert content["reason"].startswith("not comparable: the files of version 1 are gone")
 
 
@@ -349,14 +355,14 @@ def test_of_two_that_pass_the_gate_the_better_one_stays_though_the_worse_writes_
     good, best, other = version_of("good", 0.8), version_of("best", 0.9), version_of("other", 0.7)
     set_champion = versions.set_champion
 
-    def outrun(data_name: str, version: str) -> str:
+    def outrun(data_name: str, version: str) -> versions.Promotion:
         monkeypatch.setattr(versions, "set_champion", set_champion)
         versions.let_pass(data_name, best)  # as another process would, without a lock
         return set_champion(data_name, version)
 
     monkeypatch.setattr(versions, "set_champion", outrun)
-    said = versions.let_pass("cells", good)
-    assert said.splitlines()[-1] == f"version {best} of leukoscope-cells is champion; version {good} was before it"
+    *_, last = versions.let_pass("cells", good)
+    assert last == versions.Promotion("leukoscope-cells", best, before=good, changed=True)
     assert versions.champion("cells").version == best
     versions.promote("cells", other, "a person's choice")
     versions.let_pass("cells", good)
@@ -399,7 +405,7 @@ def test_a_version_carries_its_training_cells_and_one_without_them_is_registered
     assert json.loads(json.dumps(content["training_range"])) == {"range": training.range, "unseen": training.unseen}
     assert len(training.pictures) == len(images())
     assert training.prevalence == pytest.approx(0.5)
-    assert "previous" not in versions.describe("cells")  # which is another model, where there is one
+    assert versions.champions("cells").previous is None  # which is another model, where there is one
     assert f"it flags {100 * training.unseen['rate']:.1f} %" in description("2")
     assert registered("a_row") == content
     assert version_numbers() == ["1", "2"]
@@ -511,7 +517,7 @@ def test_a_version_tuned_on_tested_groups_says_so_and_is_never_promoted_by_hand(
     with pytest.raises(RegistryError, match=r"version 1 was tuned on tested groups: .* cannot be champion"):
         versions.promote("cells", version, "I insist")
     versions.set_champion("cells", version)
-    assert "under protocol subject, tuned on tested groups, threshold" in versions.describe("cells")
+    assert "under protocol subject, tuned on tested groups, threshold" in described("cells")
 
 
 def test_too_little_sensitivity_is_refused_and_the_next_row_considered(checkout: Path) -> None:

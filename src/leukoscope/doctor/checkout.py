@@ -70,13 +70,16 @@ def weights(params: Params) -> Finding:
     from leukoscope.features.inventory import starts
 
     found = starts(params)
-    files = {file for file in found.values() if file}
+    missing = dict.fromkeys(
+        f"{start.backbone} at {start.size}" for start in found if start.from_imagenet and not start.here
+    )
+    files = {start.file for start in found if start.file and (start.here or not start.from_imagenet)}
     for file in sorted(files):
         if not file.is_file():
             return wrong(f"{file} is not there", "put it there, or mend `weights` in params.yaml (leukoscope weights)")
         if why := _does_not_open(file):
             return wrong(f"{file} does not open ({why}): it is not whole", "fetch it again (leukoscope weights)")
-    if missing := [where for where, file in found.items() if file is None]:
+    if missing:
         words = f"ImageNet's for {', '.join(missing)} are not here; Keras downloads them when they are needed"
         return to_do(words, "uv run leukoscope weights   # where to put them, without a network")
     return ok(f"{len(files)} files, all of them whole" if files else "no row names any: untrained backbones")
