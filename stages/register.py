@@ -1,11 +1,10 @@
 """Candidates ranked within one honest protocol; the best that passes the gate becomes champion."""
 
-from pathlib import Path
-
 import pandas as pd
 from _stage import main
 
 from leukoscope.config.params import load_params
+from leukoscope.core import checkout
 from leukoscope.core.files import write_json
 from leukoscope.registry import training_range
 from leukoscope.registry.promotion import Logged, register
@@ -15,13 +14,13 @@ COLUMNS = ["file", *training_range.COLUMNS]
 
 def run() -> str:
     """Write reports/registered.json."""
-    images = pd.read_parquet("data/images.parquet", columns=COLUMNS)
-    registered = register(load_params(), images, pd.read_parquet("data/splits.parquet"))
+    images = pd.read_parquet(checkout.IMAGES, columns=COLUMNS)
+    registered = register(load_params(), images, pd.read_parquet(checkout.SPLITS))
     if registered.logged:
         print(*_became(registered.logged), sep="\n")
-    write_json(Path("reports/registered.json"), registered.content)
+    write_json(checkout.REGISTERED, registered.content)
     print(registered.content["reason"])
-    return "reports/registered.json"
+    return str(checkout.REGISTERED)
 
 
 def _became(logged: Logged) -> list[str]:

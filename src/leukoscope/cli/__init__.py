@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from leukoscope.cli import words
+from leukoscope.core.checkout import EXPLAINED, TABLE_V
 from leukoscope.core.errors import UserError, run_reporting_errors
 from leukoscope.serving.limits import Limits
 
@@ -117,7 +118,7 @@ def predict(
 @app.command()
 def explain(
     paths: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images, or folders of images.")],
-    out: Annotated[Path, typer.Option(help="Put the pictures here.")] = Path("reports/explained"),
+    out: Annotated[Path, typer.Option(help="Put the pictures here.")] = EXPLAINED,
     version: Version = None,
     sanity: Annotated[bool, typer.Option("--sanity", help="Add the map of the model with shuffled weights.")] = False,
 ) -> None:
@@ -157,7 +158,7 @@ def summary() -> None:
 
 @app.command()
 def table(
-    csv: Annotated[Path, typer.Option(help="The table, as the report writes it.")] = Path("reports/table_v.csv"),
+    csv: Annotated[Path, typer.Option(help="The table, as the report writes it.")] = TABLE_V,
     into: Annotated[Path | None, typer.Option(help="Put it between the markers of this file.")] = None,
 ) -> None:
     """Print Table V beside ours as Markdown.

@@ -26,10 +26,15 @@ PACKED = Path("data/packed")
 DRAWS = Path("data/augment/draws.parquet")
 PREVIEW = Path("data/augment/preview.png")
 TIMING_FILE = "timing.json"  # in a trained row's folder
+MODELS = Path("models")
+RESULTS = Path("results")
 REPORTS = Path("reports")
 VALIDATION = REPORTS / "validation"
 REGISTERED = REPORTS / "registered.json"
 SUMMARY = REPORTS / "summary.json"
+PAGE = REPORTS / "index.html"
+TABLE_V = REPORTS / "table_v.csv"
+EXPLAINED = REPORTS / "explained"
 
 
 def root() -> Path:
@@ -59,12 +64,12 @@ def features(row: str, below: Path = HERE) -> Path:
 
 def trained(row: str, protocol: str, below: Path = HERE) -> Path:
     """What training leaves of a row, or of an ensemble, under a protocol: decision.json, and a row's folds."""
-    return inside(below / "models", f"{row}-{protocol}")
+    return inside(below / MODELS, f"{row}-{protocol}")
 
 
 def results(row: str, protocol: str, below: Path = HERE) -> Path:
     """What evaluation leaves of a row or an ensemble under a protocol: metrics, predictions, tables, figures."""
-    return inside(below / "results", f"{row}-{protocol}")
+    return inside(below / RESULTS, f"{row}-{protocol}")
 
 
 def evaluated(row: str, protocol: str, below: Path = HERE) -> Path:

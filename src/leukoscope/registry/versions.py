@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from leukoscope.core.checkout import REGISTERED
 from leukoscope.core.errors import RegistryError
 from leukoscope.tracking.store import answering, merged, open_store, shown_uri, tracking_uri
 
@@ -106,7 +107,7 @@ def champion(data_name: str) -> ChampionVersion:
     if found is None:
         raise RegistryError(
             f"data set '{data_name}' has no champion in {shown_uri(tracking_uri())}: run {REGISTER_AGAIN}, whose "
-            f"reports/registered.json says what was promoted and why"
+            f"{REGISTERED} says what was promoted and why"
         )
     return found
 

@@ -279,7 +279,7 @@ def _read_result(root: Path, row: str, protocol: Protocol) -> Result:
 
 def _refuse_mixed_data(results: list[Result], registered: dict[str, Any]) -> None:
     """A page may only compare what was measured on the same images."""
-    hashes = {f"results/{result.folder.name}": result.decision.data.hash for result in results}
+    hashes = {str(checkout.RESULTS / result.folder.name): result.decision.data.hash for result in results}
     hashes[str(checkout.REGISTERED)] = registered["data"]["hash"]
     first = next(iter(hashes))
     for name, digest in hashes.items():

@@ -31,7 +31,7 @@ from leukoscope.report.importance import DIMENSIONS, carried
 from leukoscope.report.paper_tables import PROPOSED_ROW, UNREGULARIZED_ROW
 from leukoscope.report.pictures import drawn_figures, sample_cells
 from leukoscope.report.summary import summarise, write_plots
-from leukoscope.report.table_v import TABLE_V_FILE, table_rows, write_table_v
+from leukoscope.report.table_v import table_rows, write_table_v
 from leukoscope.stats.metrics import CLASSES
 
 SECTIONS = {  # by their ids, in the order of the page
@@ -192,8 +192,8 @@ def write_report(params: Params, root: Path = Path()) -> None:
     write_plots(evidence, reports / "plots")
     write_json(root / checkout.SUMMARY, summarise(evidence))
     write_json(reports / COMPARISONS_FILE, pairs)
-    write_table_v(evidence, reports / TABLE_V_FILE)
-    with new_file(reports / "index.html") as part:
+    write_table_v(evidence, root / checkout.TABLE_V)
+    with new_file(root / checkout.PAGE) as part:
         part.write_text(page, encoding="utf-8", newline="\n")
 
 
