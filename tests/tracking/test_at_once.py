@@ -33,7 +33,8 @@ from tests.fixtures.trained_rows import images, params, splits
 print("ready", flush=True)
 input()
 registered = register(params(sys.argv[1]), images(), splits())
-print("new" if registered.logged.new else "known already")
+logged = registered.logged
+print(f"version {{logged.version}} of {{logged.model}}{{'' if logged.new else ', known already'}}", flush=True)
 print(json.dumps([registered.content["promoted"], registered.content["reason"]]))
 """
 # Between the answer that it is better than the champion and its promotion, a process waits for the word once more.
@@ -156,5 +157,5 @@ def test_a_kill_between_a_version_and_its_promotion_costs_nothing(checkout: Path
     again = registering("best", checkout)
     wait_for(again, "ready")
     out, _ = again.communicate("now\n")
-    assert "known already" in out
+    assert "version 1 of leukoscope-cells, known already" in out
     assert champion("cells").identity == best.identity
