@@ -14,11 +14,11 @@ from typing import Any
 
 from leukoscope.config.params import Fetch, Params
 from leukoscope.core import checkout
+from leukoscope.core.checkout import IMAGE_FILES, INDEX, RAW, REGISTERED, SOURCE, VALIDATION
 from leukoscope.core.paths import inside
 from leukoscope.doctor.finding import Finding, ok, size, to_do, wrong
 
 REPRO = "uv run dvc repro"
-RAW = Path("data/raw")
 ROOM = 1_000_000_000  # bytes: what the demo and its models leave behind, several times
 COPIES = 2  # of a packed array: in data/ and, where the file system has no links, in DVC's cache
 SERVER_SECONDS = 5
@@ -105,17 +105,17 @@ def data(params: Params) -> Finding:
             return wrong(f"{RAW} is gone, and dvc.lock says that it was fetched", REPRO)
         return to_do(f"{RAW} is not there yet: nothing was fetched", REPRO)
     try:
-        about = json.loads((RAW / "source.json").read_text(encoding="utf-8"))
-        with (RAW / "index.csv").open(encoding="utf-8", newline="") as file:
+        about = json.loads(SOURCE.read_text(encoding="utf-8"))
+        with INDEX.open(encoding="utf-8", newline="") as file:
             files = [row["file"] for row in csv.DictReader(file)]
     except (OSError, ValueError, KeyError) as error:
         return wrong(f"{RAW} is not whole ({error})", REPRO)
-    if gone := [file for file in files if not inside(RAW / "images", file).is_file()]:
-        return wrong(f"{len(gone)} of {len(files)} images are gone from {RAW}/images, such as {gone[0]}", REPRO)
+    if gone := [file for file in files if not inside(IMAGE_FILES, file).is_file()]:
+        return wrong(f"{len(gone)} of {len(files)} images are gone from {IMAGE_FILES}, such as {gone[0]}", REPRO)
     if (about["name"], about["source"]) != (settings.name, settings.source):
         words = f"{RAW} has '{about['name']}' ({about['source']}), params.yaml names '{settings.name}'"
         return to_do(f"{words} ({settings.source})", REPRO)
-    return ok(f"'{about['name']}', {len(files)} {about['kind']} images{_bad(Path('reports/validation'))}")
+    return ok(f"'{about['name']}', {len(files)} {about['kind']} images{_bad(VALIDATION)}")
 
 
 def _locked_before() -> bool:
@@ -193,7 +193,7 @@ def registered(params: Params) -> Finding:
         return to_do("not looked at: the tracking store, which holds it, comes first", "")
     champion = versions.champion_or_none(params.fetch.name)
     if champion is None:
-        why = "reports/registered.json says why" if Path("reports/registered.json").exists() else "nothing was ranked"
+        why = f"{REGISTERED} says why" if REGISTERED.exists() else "nothing was ranked"
         return to_do(f"no champion of '{params.fetch.name}': {why}", "uv run dvc repro -f -s register")
     whole_files(champion)
     return ok(f"version {champion.version} of {versions.model_name(params.fetch.name)} is champion, its files whole")
