@@ -109,7 +109,7 @@ class TrainingRun:
         self._lost = False
 
     def epoch(self, values: Mapping[str, float]) -> None:
-        """Take one epoch as a dict of `models.fitting.HISTORY_COLUMNS`, to the child run of its fold.
+        """Take one epoch as a dict of `training.fitting.HISTORY_COLUMNS`, to the child run of its fold.
 
         A new fold ends the one before. Values reach the store every two seconds and when a fold ends.
         """
