@@ -60,8 +60,22 @@ def test_the_page_of_the_house_has_every_room_in_its_order() -> None:
     assert rooms == ROOMS[::-1]
 
 
-def test_every_module_that_the_page_names_is_there() -> None:
+def test_every_path_that_the_page_names_is_there() -> None:
     page = (ROOT / "docs/architecture.md").read_text()
     paths = set(re.findall(r"`((?:[\w.]+/)+[\w.]*)`", page))
     gone = [path for path in paths if not any((base / path).exists() for base in (ROOT, SRC / "leukoscope"))]
+    assert not gone
+
+
+def test_every_module_that_a_docstring_or_document_names_is_there() -> None:
+    modules = {path.relative_to(SRC / "leukoscope").with_suffix("").as_posix() for path in SRC.rglob("*.py")}
+    named = re.compile(rf"`(?:leukoscope\.)?((?:{'|'.join(ROOMS)})(?:\.[a-z_0-9]+)+)")
+    texts = [*SRC.rglob("*.py"), *ROOT.glob("stages/*.py"), *ROOT.glob("docs/*.md"), ROOT / "README.md"]
+    gone = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in texts
+        for name in named.findall(path.read_text(encoding="utf-8"))
+        if not name.endswith(".py")
+        and not any("/".join(name.split(".")[:parts]) in modules for parts in range(2, name.count(".") + 2))
+    ]
     assert not gone

@@ -1,7 +1,8 @@
 """Profiles: what params.yaml says for a kind of run, as small YAML files in profiles/, and how one is put into place.
 
-A profile names keys and their values; `models: table_v` stands for the rows of `leukoscope.table_v`. Every profile
-names the same keys, so switching back and forth is lossless; what none names (`fetch:` above all) stays as it is.
+A profile names keys and their values; `models: table_v` stands for the rows of `leukoscope.config.table_v`. Every
+profile names the same keys, so switching back and forth is lossless; what none names (`fetch:` above all) stays as it
+is.
 """
 
 from __future__ import annotations
