@@ -163,8 +163,8 @@ def fold_methods(
 def calibrated(head: Head, val: Examples) -> Callable[[np.ndarray], np.ndarray]:
     """From a head's inputs to sigmoids [n, 2] (hem, ALL), after Platt on val."""
     scale = platt(val.labels, expit(head.logits(val.features)))
-    slope = max(scale["slope"], SMALLEST_WEIGHT)
-    return lambda x: expit(np.multiply.outer(slope * head.logits(x) + scale["intercept"], [-1, 1]))
+    slope = max(scale.slope, SMALLEST_WEIGHT)
+    return lambda x: expit(np.multiply.outer(slope * head.logits(x) + scale.intercept, [-1, 1]))
 
 
 def vectors(data: TrainingData, at: np.ndarray, views: int) -> Vectors:

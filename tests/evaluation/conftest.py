@@ -1,7 +1,6 @@
 """Predictions whose cells depend on their subject, as real ones do."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from leukoscope.artifacts.predictions import labels_and_scores, side_of
 from leukoscope.config.params import Evaluate
 from leukoscope.stats.metrics import Labels, Scores
+from leukoscope.stats.points import Calibration, OperatingPoint
 
 SETTINGS = Evaluate(bootstrap=400)
 
@@ -64,16 +64,28 @@ def images(predictions: pd.DataFrame) -> pd.DataFrame:
     return images_of(predictions)
 
 
-def decided(*thresholds: float) -> dict[str, dict[str, Any]]:
+def decided(*thresholds: float) -> dict[str, OperatingPoint]:
     """What decision.json says of folds 0, 1, ... with these thresholds and different scalings."""
     return {
-        str(fold): {"threshold": threshold, "calibration": {"slope": 0.8 + fold / 10, "intercept": 0.2 - fold / 10}}
+        str(fold): OperatingPoint(
+            rule="sensitivity_at_specificity",
+            at_least=0.9,
+            threshold=threshold,
+            sensitivity=0.8,
+            specificity=0.9,
+            refer_low=None,
+            refer_high=None,
+            refer_reason="not asked for",
+            level=0.95,
+            calibration=Calibration(slope=0.8 + fold / 10, intercept=0.2 - fold / 10),
+            n=100,
+        )
         for fold, threshold in enumerate(thresholds)
     }
 
 
 @pytest.fixture(scope="session")
-def folds() -> dict[str, dict[str, Any]]:
+def folds() -> dict[str, OperatingPoint]:
     return decided(0.4, 0.6, 0.7)
 
 
