@@ -11,6 +11,7 @@ from leukoscope.artifacts.predictions import labels_and_scores, side_of
 from leukoscope.config.params import Evaluate
 from leukoscope.stats.metrics import Labels, Scores
 from leukoscope.stats.points import Calibration, OperatingPoint
+from tests.fixtures.decisions import point
 
 SETTINGS = Evaluate(bootstrap=400)
 
@@ -67,19 +68,7 @@ def images(predictions: pd.DataFrame) -> pd.DataFrame:
 def decided(*thresholds: float) -> dict[str, OperatingPoint]:
     """What decision.json says of folds 0, 1, ... with these thresholds and different scalings."""
     return {
-        str(fold): OperatingPoint(
-            rule="sensitivity_at_specificity",
-            at_least=0.9,
-            threshold=threshold,
-            sensitivity=0.8,
-            specificity=0.9,
-            refer_low=None,
-            refer_high=None,
-            refer_reason="not asked for",
-            level=0.95,
-            calibration=Calibration(slope=0.8 + fold / 10, intercept=0.2 - fold / 10),
-            n=100,
-        )
+        str(fold): point(threshold, calibration=Calibration(slope=0.8 + fold / 10, intercept=0.2 - fold / 10))
         for fold, threshold in enumerate(thresholds)
     }
 
