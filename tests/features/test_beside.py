@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from leukoscope.artifacts.decision import Parameters, parameters_of
 from leukoscope.cli.words import of_weights
 from leukoscope.config.params import Params
 from leukoscope.config.rows import Branch, ModelSettings
 from leukoscope.data.synthetic.cells import fixed_cells
-from leukoscope.features.architecture import parameters, whole_row
+from leukoscope.features.architecture import whole_row
 from leukoscope.features.backbones import build_backbone, weights_identity, weights_of_row
 from leukoscope.features.embedding import embed, pooled_features, read_features
 from leukoscope.features.inventory import starts
@@ -110,10 +111,9 @@ def test_what_a_row_consists_of_and_where_its_columns_come_from(
     networks = [build_backbone("mobilenet", "none", FRAME, SIZE, FIRST)]
     networks.append(build_backbone("mobilenetv2", "none", FRAME, SIZE, SECOND))
     head = build_head(ROW, COLUMNS).count_params()
-    assert parameters(layers) == {
-        "total": sum(network.count_params() for network in networks) + head,
-        "trainable": head,
-    }
+    assert parameters_of(layers) == Parameters(
+        total=sum(network.count_params() for network in networks) + head, trainable=head
+    )
 
     parts = parts_of_columns(about, about["maps"])
     assert [part.columns.stop for part in parts[:-1]] == [part.columns.start for part in parts[1:]]
