@@ -17,6 +17,7 @@ from leukoscope.artifacts.layers import LayerFacts
 from leukoscope.artifacts.predictions import side_of, write_predictions
 from leukoscope.config.params import Params
 from leukoscope.config.rows import Protocol
+from leukoscope.core import checkout
 from leukoscope.core.files import write_json
 from leukoscope.data.splits import make_splits
 from leukoscope.data.synthetic.cells import fixed_cells
@@ -150,11 +151,11 @@ def write_result(
         parameters=parameters_of(LAYERS),
         split_hash="5" * 64,
     )
-    trained = root / "models" / f"{row}-{protocol}"
+    trained = checkout.trained(row, protocol, root)
     decision.write(trained)
     timing = {"seconds_per_epoch": 0.25, "epochs_timed": 20, "machine": "2 CPU cores"}
     write_json(trained / "timing.json", timing)
-    folder = root / "results" / f"{row}-{protocol}"
+    folder = checkout.results(row, protocol, root)
     metrics = summarise(predictions, decision.folds, images, params.evaluate)
     history = make_history(split["fold"].nunique())
     metrics.write(folder)
@@ -202,16 +203,19 @@ def build_checkout(root: Path, params: Params, images: pd.DataFrame, kind: str =
 
 def join_rows(root: Path, params: Params, name: str) -> None:
     """models/ and results/ of an ensemble of rows that are there, under every protocol, as its stage leaves them."""
-    models, results = root / "models", root / "results"
-    images = pd.read_parquet(root / "data/images.parquet")
+    images = pd.read_parquet(root / checkout.IMAGES)
     for protocol in params.protocols:
-        folders = {row: (models / f"{row}-{protocol}", results / f"{row}-{protocol}") for row in params.members(name)}
-        listed = {row: fingerprint(*of_row) for row, of_row in folders.items()}
-        members = read_members(listed, protocol, models, results)
+        listed = {
+            row: fingerprint(checkout.trained(row, protocol, root), checkout.results(row, protocol, root))
+            for row in params.members(name)
+        }
+        members = read_members(listed, protocol, root)
         predictions = mean_predictions(name, members)
         decision = decide_ensemble(name, members, predictions, params.threshold, params.evaluate)
-        decision.write(models / f"{name}-{protocol}")
-        result_folder.write_result(results / f"{name}-{protocol}", decision, predictions, images, params.evaluate)
+        decision.write(checkout.trained(name, protocol, root))
+        result_folder.write_result(
+            checkout.results(name, protocol, root), decision, predictions, images, params.evaluate
+        )
 
 
 def ranked(row: str, auroc: float, refused: list[str]) -> dict:

@@ -27,7 +27,7 @@ HONEST: tuple[Protocol, ...] = ("subject", "official")
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = empty_checkout(tmp_path, monkeypatch)
     write_params(root, "a_row")
-    write_data(root / "data")
+    write_data(root)
     monkeypatch.syspath_prepend(STAGES)
     return root
 

@@ -13,6 +13,7 @@ import pytest
 from leukoscope.artifacts.decision import DECISION_FILE
 from leukoscope.config.params import Params, Split
 from leukoscope.config.rows import Protocol
+from leukoscope.core import checkout
 from leukoscope.core.cautions import TESTED, UNKNOWN
 from leukoscope.core.files import write_json
 from leukoscope.data.splits import make_splits, read_split
@@ -27,31 +28,32 @@ PROTOCOLS: tuple[Protocol, ...] = ("subject", "official", "image", "paper")
 FOLD = 1
 
 
-def write_data(folder: Path, folds: int = 5) -> pd.DataFrame:
-    """What read_inputs reads of a frozen row; returns its images."""
+def write_data(root: Path, folds: int = 5) -> pd.DataFrame:
+    """What read_inputs reads of a frozen row in the checkout `root`; returns its images."""
     prelim = image_table({"50": 1, "51": 1, "H50": 0, "H51": 0}, set_="prelim")
     images = pd.concat([twenty_subjects(), prelim], ignore_index=True)
-    (folder / "features/a_row").mkdir(parents=True, exist_ok=True)
-    images.to_parquet(folder / "images.parquet", index=False)
-    make_splits(images, Split(folds=folds), PROTOCOLS).to_parquet(folder / "splits.parquet", index=False)
-    np.save(folder / "features/a_row" / FEATURES_FILE, np.zeros((len(images), 1, 4), np.float32))
-    write_json(folder / "features/a_row" / ABOUT_FILE, {"mode": "frozen", "weights_identity": "w", "weights_kind": "k"})
-    write_json(folder / "raw/source.json", {"name": "cells", "kind": "synthetic"})
+    features = checkout.features("a_row", root)
+    features.mkdir(parents=True, exist_ok=True)
+    images.to_parquet(root / checkout.IMAGES, index=False)
+    make_splits(images, Split(folds=folds), PROTOCOLS).to_parquet(root / checkout.SPLITS, index=False)
+    np.save(features / FEATURES_FILE, np.zeros((len(images), 1, 4), np.float32))
+    write_json(features / ABOUT_FILE, {"mode": "frozen", "weights_identity": "w", "weights_kind": "k"})
+    write_json(root / checkout.SOURCE, {"name": "cells", "kind": "synthetic"})
     return images
 
 
-def study_of(folder: Path, images: pd.DataFrame, protocol: Protocol, fold: int = FOLD) -> dict[str, Any]:
+def study_of(root: Path, images: pd.DataFrame, protocol: Protocol, fold: int = FOLD) -> dict[str, Any]:
     """`tuned` of a row's section, as a study of one fold of a protocol leaves it."""
     hashes = {
         "data": table_hash(images[DATA_COLUMNS]),
-        "split": table_hash(read_split(folder / "splits.parquet", images, protocol)),
+        "split": table_hash(read_split(root / checkout.SPLITS, images, protocol)),
     }
     return {"study": "a-study", "protocol": protocol, "fold": fold, **hashes}
 
 
-def inputs(folder: Path, protocol: Protocol, tuned: dict[str, Any] | None) -> RowInputs:
+def inputs(root: Path, protocol: Protocol, tuned: dict[str, Any] | None) -> RowInputs:
     row = {"backbone": "mobilenetv2", "dropout": 0.1, **({"tuned": tuned} if tuned else {})}
-    return read_inputs(Params(models={"a_row": row}), "a_row", protocol, folder)
+    return read_inputs(Params(models={"a_row": row}), "a_row", protocol, root)
 
 
 def counted(inputs: RowInputs) -> tuple[int | None, int | None]:
@@ -63,7 +65,7 @@ def counted(inputs: RowInputs) -> tuple[int | None, int | None]:
 @pytest.mark.parametrize("protocol", ["subject", "image"])
 def test_the_groups_of_a_studys_fold_that_are_tested_are_counted(tmp_path: Path, protocol: Protocol) -> None:
     images = write_data(tmp_path)
-    splits = pd.read_parquet(tmp_path / "splits.parquet").merge(images[["image_id", "group"]])
+    splits = pd.read_parquet(tmp_path / checkout.SPLITS).merge(images[["image_id", "group"]])
     of_study = splits[(splits["protocol"] == "subject") & (splits["fold"] == FOLD)]
     seen = set(of_study.loc[of_study["side"].isin(["train", "val"]), "group"])
     tested = splits[(splits["protocol"] == protocol) & (splits["side"] == "test")]
