@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from leukoscope.config.params import Params
 from leukoscope.config.rows import Branch
+from leukoscope.core.text import aligned
 from leukoscope.features.backbones import BACKBONES, backbone
 from leukoscope.features.weights import keras_folder
 
@@ -30,9 +32,9 @@ def weights_text(params: Params) -> str:
             f"ImageNet weights, in {keras_folder()} where no other place is given. With `weights: imagenet` Keras or",
             "KerasHub downloads what is not there; without a network, put the file there.",
             "",
-            *_columns([["backbone", "input", "here", "file"], *files]),
+            _table(["backbone", "input", "here", "file"], files),
             "",
-            *_columns([["row of params.yaml", "backbone", "weights"], *starts]),
+            _table(["row of params.yaml", "backbone", "weights"], starts),
         ]
     )
 
@@ -72,6 +74,5 @@ def _start(branch: Branch, size: int) -> str:
     return f"{branch.weights}, {'here' if Path(branch.weights).is_file() else 'MISSING'}"
 
 
-def _columns(table: list[list[str]]) -> list[str]:
-    widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]
+def _table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    return aligned([dict(zip(columns, line, strict=True)) for line in lines], left=columns)

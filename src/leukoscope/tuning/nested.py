@@ -9,8 +9,10 @@ from typing import Any
 import optuna
 import pandas as pd
 
+from leukoscope.artifacts.metrics import Estimate
 from leukoscope.config.params import Params
 from leukoscope.core.files import write_json
+from leukoscope.core.text import with_interval
 from leukoscope.data.splits import read_split
 from leukoscope.evaluation.comparison import paired_auroc_gap
 from leukoscope.stats.metrics import plain
@@ -88,10 +90,7 @@ def in_words(report: dict[str, Any]) -> str:
     ]
     for which, words in (("winner", "best trials"), ("rule", "gain above one standard error, else the paper's values")):
         gap = report[which]
-        interval = f" [{gap['gap_low']:+.4f}, {gap['gap_high']:+.4f}]" if gap["gap_low"] is not None else ""
-        lines.append(
-            f"{words}: AUROC {gap['auroc_a']:.4f}, the paper's values {gap['auroc_b']:.4f}: "
-            f"gain {gap['gap']:+.4f}{interval}"
-        )
+        gained = with_interval(Estimate.of(gap, "gap"), "{:+.4f}".format, none="")
+        lines.append(f"{words}: AUROC {gap['auroc_a']:.4f}, the paper's values {gap['auroc_b']:.4f}: gain {gained}")
     lines.append(f"the paper's values were kept in {kept} of {len(report['folds'])} folds")
     return "\n".join(lines)
