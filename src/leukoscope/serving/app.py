@@ -14,6 +14,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from leukoscope.core.cautions import RESEARCH_ONLY
 from leukoscope.serving import answers
 from leukoscope.serving.errors import BusyError, RequestError
 from leukoscope.serving.heat_maps import Asked, HeatMaps
@@ -25,7 +26,7 @@ from leukoscope.serving.uploads import FIELD, Upload, UploadMemory, received
 
 PAGE = Path(__file__).with_name("page")
 FOLLOW_SECONDS = 10.0
-ABOUT = "p(ALL) of pictures of single cells. Research use only: not a diagnostic device."
+ABOUT = f"p(ALL) of pictures of single cells. {RESEARCH_ONLY}"
 _PICTURES: dict[str, Any] = {
     "type": "object",
     "required": [FIELD],
