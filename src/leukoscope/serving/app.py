@@ -130,10 +130,7 @@ class Service:
         async with self._received(request, loaded) as uploads:
             if len(uploads) > 1:
                 raise RequestError(422, "one picture at a time is explained: send a request for each")
-            try:
-                prepared = await self._scoring.prepared(uploads[0], loaded)
-            except ValueError as reason:
-                raise RequestError(422, f"{uploads[0].name}: {reason}") from None
+            prepared = await self._scoring.prepared(uploads[0], loaded)
         asked = Asked(self._live.data_name, loaded.champion.version, prepared.framed)
         seconds, late = 2 * self._limits.heat_map_seconds, "the heat maps before it took too long: ask again"
         png = await while_connected(request, self._heat_maps.overlay(asked), seconds, late)
