@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from leukoscope.core.errors import UserError, run_reporting_errors
+from leukoscope.core.errors import DataError, UserError, one_line, run_reporting_errors
 from leukoscope.serving.limits import Limits
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from leukoscope.config.params import Compute
+    from leukoscope.explain.command import Explanation
 
 
 app = typer.Typer(
@@ -122,13 +125,59 @@ def explain(
 ) -> None:
     """Draw where in each image a call comes from: Grad-CAM overlays of the champion, as PNG files.
 
-    A map says where the numbers were read that p rests on, and not why, nor whether the call is right.
+    A map says where the numbers were read that p rests on, and not why, nor whether the call is right. Calls, flags and
+    what to refer are those of predict.
 
     Example: leukoscope explain data/raw/images/C-NMC_Leukemia/validation_data
     """
-    from leukoscope.explain.command import explain_command
+    from leukoscope.explain import command
 
-    explain_command(paths, _data_name(), version, out, typer.echo, sanity=sanity)
+    explanation = command.explain(paths, _data_name(), version, out, sanity=sanity)
+    for line in explanation.unreadable:
+        typer.echo(f"not explained: {one_line(line)}", err=True)
+    if not explanation.drawn:
+        raise DataError(f"none of the {len(explanation.unreadable)} images could be read")
+    typer.echo(_explained_table(explanation))
+    for line in _explanation_notes(explanation):
+        typer.echo(line, err=True)
+
+
+def _explained_table(explanation: Explanation) -> str:
+    from leukoscope.core.text import aligned
+    from leukoscope.prediction import words
+
+    rows = [
+        {
+            "file": drawn.score.file,
+            "p_all": f"{drawn.score.p_all:.3f}",
+            **words.columns(drawn.score),
+            "version": drawn.score.version,
+            "random": "" if drawn.random is None else f"{drawn.random:.3f}",
+            "picture": str(drawn.picture),
+        }
+        for drawn in explanation.drawn
+    ]
+    return aligned(rows, left={"file", "flags", "picture"})
+
+
+def _explanation_notes(explanation: Explanation) -> Iterator[str]:
+    """The lines for a reader of the pictures: what raised flags mean, what maps do not show, and the warning."""
+    from leukoscope.explain.command import SHUFFLES
+    from leukoscope.prediction.words import flags_raised
+    from leukoscope.registry.notices import warning
+
+    yield from flags_raised([drawn.score for drawn in explanation.drawn])
+    random = [drawn.random for drawn in explanation.drawn if drawn.random is not None]
+    if random:
+        yield (
+            f"sanity: over the cell, the maps' ranks correlate by {sum(random) / len(random):.2f} in the mean with "
+            f"those of the same model with shuffled weights, {SHUFFLES} times over; near 1 they would show the picture "
+            "and not what was learned"
+        )
+    decision = explanation.version.decision
+    if not decision.is_ensemble and (statistics := decision.row_settings.statistics):
+        yield f"p also rests on the cell's {', '.join(statistics)}, which no map shows"
+    yield warning(explanation.version)
 
 
 @app.command()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +20,7 @@ from leukoscope.artifacts.training_cells import UNSEEN
 from leukoscope.core.errors import DataError, disk_is_full
 from leukoscope.core.files import new_file
 from leukoscope.core.text import aligned, hundredths, with_interval
+from leukoscope.prediction import words
 from leukoscope.prediction.scoring import Score
 from leukoscope.prediction.subjects import SubjectSummary
 from leukoscope.registry.champion import Version
@@ -109,18 +110,15 @@ def _cell(name: str, value: Any) -> str:
 
 def score_table(scores: Sequence[Score], prevalence: float | None = None) -> str:
     """The scores for a terminal, a line each."""
-    columns: dict[str, Callable[[Score], str]] = {
-        "file": lambda score: score.file,
-        "subject": lambda score: score.subject or "",
-        "p_all": lambda score: f"{score.p_all:.{DIGITS}f}",
-        "call": lambda score: score.call or "not called",
-        "refer": lambda score: {True: "refer", False: "", None: ""}[score.refer],
-        "flags": lambda score: ", ".join(score.flags),
-        "seen in training": lambda score: "" if score.seen == UNSEEN else f"this {score.seen}",
-    }
-    if prevalence is not None:
-        columns["p_at_prevalence"] = lambda score: f"{score.p_at_prevalence:.{DIGITS}f}"
-    return aligned([{name: text(score) for name, text in columns.items()} for score in scores], {"file", "flags"})
+    rows = []
+    for score in scores:
+        row = {"file": score.file, "subject": score.subject or "", "p_all": f"{score.p_all:.{DIGITS}f}"}
+        row |= words.columns(score)
+        row["seen in training"] = "" if score.seen == UNSEEN else f"this {score.seen}"
+        if prevalence is not None:
+            row["p_at_prevalence"] = f"{score.p_at_prevalence:.{DIGITS}f}"
+        rows.append(row)
+    return aligned(rows, left={"file", "flags"})
 
 
 def subject_table(subjects: Sequence[SubjectSummary]) -> str:
@@ -137,7 +135,7 @@ def subject_table(subjects: Sequence[SubjectSummary]) -> str:
         }
         for subject in subjects
     ]
-    return aligned(rows, {"share [95 % interval]"})
+    return aligned(rows, left={"share [95 % interval]"})
 
 
 def _share(subject: SubjectSummary) -> str:
