@@ -27,7 +27,6 @@ from leukoscope.artifacts.predictions import PREDICTIONS_FILE, read_predictions
 from leukoscope.config.params import load_params
 from leukoscope.core.checkout import MODELS, RESULTS, results
 from leukoscope.core.errors import DataError
-from leukoscope.imaging.reading import read_bytes
 from leukoscope.prediction.command import check_prevalence, score_files
 from leukoscope.prediction.output import records
 from leukoscope.prediction.pictures import Picture, check_scale, decoded
@@ -111,7 +110,7 @@ def read_images(paths: PathLike | Sequence[PathLike]) -> dict[str, np.ndarray]:
     with images_below(_paths(paths)) as files:
         for file in files:
             try:
-                pictures[file.name] = decoded(read_bytes(file.path), file.name).pixels
+                pictures[file.name] = decoded(file.read(), file.name).pixels
             except DataError as error:
                 unreadable.append(str(error))
     _warn(unreadable)

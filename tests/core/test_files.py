@@ -1,5 +1,6 @@
 """Outputs are whole or not there."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from leukoscope.core.files import new_file, new_folder, write_json
+from leukoscope.core.files import new_file, new_folder, sha256_of, write_json
 from leukoscope.core.processes import is_alive
 
 
@@ -66,3 +67,9 @@ def test_a_killed_process_is_dead_before_anybody_has_waited_for_it() -> None:
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     assert not is_alive(process.pid)
     process.wait()
+
+
+def test_a_file_is_hashed_by_its_bytes(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 5000
+    (tmp_path / "a").write_bytes(content)
+    assert sha256_of(tmp_path / "a") == hashlib.sha256(content).hexdigest()

@@ -12,8 +12,12 @@ from PIL import Image
 from leukoscope.cli import main
 from leukoscope.data.synthetic.cells import fixed_cells
 from leukoscope.evaluation.figures import ORANGE
-from leukoscope.imaging.framing import centre_frame
-from leukoscope.imaging.reading import read_rgb
+from leukoscope.explain import explainer
+from leukoscope.explain.command import caption
+from leukoscope.prediction.command import score_files
+from leukoscope.prediction.pictures import Picture
+from leukoscope.prediction.scoring import concluded, prepare
+from leukoscope.prediction.sources import images_below
 from leukoscope.registry import loading
 from leukoscope.registry.promotion import register
 from tests.fixtures.stores import checkout_with_store
@@ -35,7 +39,19 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number, cell in enumerate(fixed_cells(2, 5)):
             Image.fromarray(cell).save(checkout / f"cells/cell {number}.png")
         shutil.copy(checkout / "cells/cell 0.png", checkout / "cells/other/cell 0.png")
+        (checkout / "discs").mkdir()
+        Image.fromarray(discs(32)).save(checkout / "discs/ordinary.png")
+        Image.fromarray(discs(32, 90)).save(checkout / "discs/two.png")
         return checkout
+
+
+def discs(*middles: int) -> np.ndarray:
+    """Cells on black of about the size and colour that `trained_rows.images` names, at these columns."""
+    picture = np.zeros((64, 128, 3), np.uint8) if len(middles) > 1 else np.zeros((64, 64, 3), np.uint8)
+    rows, columns = np.indices(picture.shape[:2])
+    for middle in middles:
+        picture[(rows - 32) ** 2 + (columns - middle) ** 2 < 25**2] = (80, 35, 90)
+    return picture
 
 
 @pytest.fixture(autouse=True)
@@ -51,26 +67,42 @@ def leukoscope(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     return int(ended.value.code or 0)
 
 
-def test_each_image_has_a_picture_of_its_own_with_p_and_call_in_the_table(
+def test_each_image_has_a_picture_of_its_own_and_the_answer_of_predict(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     out = tmp_path / "a new folder"
-    assert leukoscope(monkeypatch, "explain", "cells", "--out", str(out)) == 0
+    assert leukoscope(monkeypatch, "explain", "cells", "discs", "--out", str(out)) == 0
     said = capsys.readouterr()
-    names = ["cell 0-version-2.png", "cell 1-version-2.png", "cell 0-version-2-2.png"]
+    names = [f"{name}.png" for name in ("cell 0-version-2", "cell 1-version-2", "cell 0-version-2-2")]
+    names += ["ordinary-version-2.png", "two-version-2.png"]
     assert sorted(path.name for path in out.iterdir()) == sorted(names)
-    champion = loading.load_champion("cells")
-    files = ["cells/cell 0.png", "cells/cell 1.png", "cells/other/cell 0.png"]
-    expected = list(champion.model.p_all(centre_frame(read_rgb(file), champion.frame) for file in files))
+    with images_below([Path("cells"), Path("discs")]) as files:
+        scores, _ = score_files(files, loading.load_champion("cells"))
     lines = said.out.splitlines()
-    assert lines[0].split() == ["file", "p_all", "call", "version", "picture"]
-    for line, file, p_all, name in zip(lines[1:], files, expected, names, strict=True):
-        call = "ALL" if p_all > champion.threshold else "hem"
-        assert line.split()[:2] == file.split()
-        assert f"{p_all:.3f} {call}" in " ".join(line.split())
+    assert lines[0].split() == ["file", "p_all", "call", "flags", "version", "picture"]
+    for line, score, name in zip(lines[1:], scores, names, strict=True):
+        answer = f"{score.p_all:.3f} {score.call or 'not called'} {', '.join(score.flags)}".strip()
+        assert line.startswith(score.file)
+        assert f"{answer} 2 " in " ".join(line.split())
         assert line.endswith(name)
+    assert [score.call is None for score in scores] == [True, True, True, False, True]
+    assert "several-cells" in scores[-1].flags
+    assert "  several-cells (1): more than one sizeable piece" in said.err
     assert "second, version 2, trained on 'cells' (synthetic images)" in said.err
     assert "synthetic cells, untrained backbone: not for real cells" in said.err
+
+
+def test_a_call_in_the_refer_band_says_refer_and_a_flagged_picture_says_why_it_is_not_called() -> None:
+    version = explainer.load_explainer("cells")
+    band = version.refer_band
+    assert band is not None
+    whole, two = (prepare(Picture("a folder/a.png", picture), version) for picture in (discs(32), discs(32, 90)))
+    inside = caption(concluded(whole, band[0], version), version)
+    assert (inside.name, inside.answer) == ("a.png", f"called {inside.call}, refer")
+    assert caption(concluded(whole, 1.0, version), version).answer == "called ALL"
+    flagged = caption(concluded(two, 1.0, version), version)
+    assert (flagged.call, flagged.numbers) == (None, "p(ALL) 1.000")
+    assert flagged.answer == "not called: several-cells, outside-frame"
 
 
 def test_the_picture_shows_the_cell_beside_its_map_and_warns_in_orange(
@@ -94,7 +126,7 @@ def test_a_sanity_check_adds_the_map_of_shuffled_weights(
 ) -> None:
     assert leukoscope(monkeypatch, "explain", "cells/cell 0.png", "--sanity", "--out", str(tmp_path)) == 0
     said = capsys.readouterr()
-    assert said.out.splitlines()[0].split() == ["file", "p_all", "call", "version", "random", "picture"]
+    assert said.out.splitlines()[0].split() == ["file", "p_all", "call", "flags", "version", "random", "picture"]
     assert "of the same model with shuffled weights" in said.err
     with Image.open(tmp_path / "cell 0-version-2.png") as picture:
         assert picture.width > 1500

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from leukoscope.artifacts.layers import LayerFacts
 from leukoscope.config.params import HONEST_PROTOCOLS
 from leukoscope.config.rows import ModelSettings, Protocol, Tuned
-from leukoscope.core.cautions import Marks, joined, mark_of_tuning, why_not_real
+from leukoscope.core.cautions import Marks, joined, mark_of_tuning, not_for_real, why_not_real
 from leukoscope.core.errors import DataError
 from leukoscope.core.files import write_json
 from leukoscope.stats.points import OperatingPoint
@@ -130,7 +130,7 @@ class About(Part):
     @property
     def loud(self) -> str:
         """The warning to show prominently; empty for real cells, trained weights and values tuned elsewhere."""
-        return f"{self.caveat}: not for real cells" if self.not_real else self.caveat
+        return not_for_real(self.caveat) if self.not_real else self.caveat
 
     @property
     def comparable(self) -> dict[str, str]:

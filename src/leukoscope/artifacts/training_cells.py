@@ -17,7 +17,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from leukoscope.artifacts.metrics import Estimate
 from leukoscope.core.files import write_json
+from leukoscope.core.text import hundredths, percent, with_interval
 from leukoscope.imaging.cell import Cell
 
 TRAINING_FILE = "training_cells.json"
@@ -78,11 +80,10 @@ def flags_outside(range_: Mapping[str, tuple[float, float]], measured: Mapping[s
 def flagged_in_words(range: Mapping[str, tuple[float, float]], unseen: Mapping[str, Any]) -> str:
     """`range` and `unseen` of TrainingCells for a person."""
     low, high = range["area"]
-    ends = (unseen["rate_low"], unseen["rate_high"])
-    interval = " (no interval)" if None in ends else f" [{100 * ends[0]:.1f}, {100 * ends[1]:.1f}]"
+    rate = with_interval(Estimate.of(unseen, "rate"), percent, hundredths)
     return (
-        f"cells of {low:,.0f} to {high:,.0f} pixels, and their colours; it flags {100 * unseen['rate']:.1f} %"
-        f"{interval} of the cells of {unseen['n_subjects']} subjects that it was not taken from"
+        f"cells of {low:,.0f} to {high:,.0f} pixels, and their colours; it flags {rate} of the cells of "
+        f"{unseen['n_subjects']} subjects that it was not taken from"
     )
 
 

@@ -11,7 +11,7 @@ import typer
 
 from leukoscope.cli import words
 from leukoscope.core.checkout import EXPLAINED, TABLE_V
-from leukoscope.core.errors import UserError, run_reporting_errors
+from leukoscope.core.errors import DataError, UserError, one_line, run_reporting_errors
 from leukoscope.serving.limits import Limits
 
 if TYPE_CHECKING:
@@ -124,13 +124,21 @@ def explain(
 ) -> None:
     """Draw where in each image a call comes from: Grad-CAM overlays of the champion, as PNG files.
 
-    A map says where the numbers were read that p rests on, and not why, nor whether the call is right.
+    A map says where the numbers were read that p rests on, and not why, nor whether the call is right. Calls, flags and
+    what to refer are those of predict.
 
     Example: leukoscope explain data/raw/images/C-NMC_Leukemia/validation_data
     """
-    from leukoscope.explain.command import explain_command
+    from leukoscope.explain import command
 
-    explain_command(paths, _data_name(), version, out, typer.echo, sanity=sanity)
+    explanation = command.explain(paths, _data_name(), version, out, sanity=sanity)
+    for line in explanation.unreadable:
+        typer.echo(f"not explained: {one_line(line)}", err=True)
+    if not explanation.drawn:
+        raise DataError(f"none of the {len(explanation.unreadable)} images could be read")
+    typer.echo(words.of_explanation(explanation))
+    for line in words.notes_on(explanation):
+        typer.echo(line, err=True)
 
 
 @app.command()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from leukoscope.core.text import aligned, with_interval
 
 if TYPE_CHECKING:
     from leukoscope.config.yaml_edit import Edit
     from leukoscope.data.quality.audit import Audit
+    from leukoscope.explain.command import Explanation
     from leukoscope.features.inventory import ImageNetFile, Start
     from leukoscope.registry.versions import Champions, ChampionVersion
     from leukoscope.tuning.command import Outcome
@@ -76,6 +79,8 @@ def of_winner(row: str, gain: Gain, edit: Edit | None) -> str:
 
 def of_nested(report: Mapping[str, Any]) -> str:
     """The content of nested.json."""
+    from leukoscope.artifacts.metrics import Estimate
+
     kept = sum(not fold["convinces"] for fold in report["folds"].values())
     lines = [
         f"nested: {len(report['folds'])} studies, each judged on a fold's test side that no trial saw; "
@@ -83,18 +88,53 @@ def of_nested(report: Mapping[str, Any]) -> str:
     ]
     for which, words in (("winner", "best trials"), ("rule", "gain above one standard error, else the paper's values")):
         gap = report[which]
-        interval = f" [{gap['gap_low']:+.4f}, {gap['gap_high']:+.4f}]" if gap["gap_low"] is not None else ""
-        lines.append(
-            f"{words}: AUROC {gap['auroc_a']:.4f}, the paper's values {gap['auroc_b']:.4f}: "
-            f"gain {gap['gap']:+.4f}{interval}"
-        )
+        gained = with_interval(Estimate.of(gap, "gap"), "{:+.4f}".format, none="")
+        lines.append(f"{words}: AUROC {gap['auroc_a']:.4f}, the paper's values {gap['auroc_b']:.4f}: gain {gained}")
     lines.append(f"the paper's values were kept in {kept} of {len(report['folds'])} folds")
     return "\n".join(lines)
 
 
+def of_explanation(explanation: Explanation) -> str:
+    """A table: each image's answer, as predict gives it, and its picture."""
+    from leukoscope.prediction.words import columns
+
+    rows = [
+        {
+            "file": drawn.score.file,
+            "p_all": f"{drawn.score.p_all:.3f}",
+            **columns(drawn.score),
+            "version": drawn.score.version,
+            "random": "" if drawn.random is None else f"{drawn.random:.3f}",
+            "picture": str(drawn.picture),
+        }
+        for drawn in explanation.drawn
+    ]
+    return aligned(rows, left={"file", "flags", "picture"})
+
+
+def notes_on(explanation: Explanation) -> Iterator[str]:
+    """The lines for a reader of the pictures: what raised flags mean, what maps do not show, and the warning."""
+    from leukoscope.explain.command import SHUFFLES
+    from leukoscope.prediction.words import flags_raised
+    from leukoscope.registry.notices import warning
+
+    yield from flags_raised([drawn.score for drawn in explanation.drawn])
+    random = [drawn.random for drawn in explanation.drawn if drawn.random is not None]
+    if random:
+        yield (
+            f"sanity: over the cell, the maps' ranks correlate by {sum(random) / len(random):.2f} in the mean with "
+            f"those of the same model with shuffled weights, {SHUFFLES} times over; near 1 they would show the picture "
+            "and not what was learned"
+        )
+    decision = explanation.version.decision
+    if not decision.is_ensemble and (statistics := decision.row_settings.statistics):
+        yield f"p also rests on the cell's {', '.join(statistics)}, which no map shows"
+    yield warning(explanation.version)
+
+
 def of_weights(starts: Sequence[Start]) -> str:
     """Two tables: ImageNet's files by backbone and input size, and what each row starts from."""
-    from leukoscope.features.inventory import _columns, imagenet_files
+    from leukoscope.features.inventory import imagenet_files
     from leukoscope.features.weights import keras_folder
 
     files = [_file(one) for one in imagenet_files(starts)]
@@ -104,11 +144,15 @@ def of_weights(starts: Sequence[Start]) -> str:
             f"ImageNet weights, in {keras_folder()} where no other place is given. With `weights: imagenet` Keras or",
             "KerasHub downloads what is not there; without a network, put the file there.",
             "",
-            *_columns([["backbone", "input", "here", "file"], *files]),
+            _table(["backbone", "input", "here", "file"], files),
             "",
-            *_columns([["row of params.yaml", "backbone", "weights"], *rows]),
+            _table(["row of params.yaml", "backbone", "weights"], rows),
         ]
     )
+
+
+def _table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    return aligned([dict(zip(columns, line, strict=True)) for line in lines], left=columns)
 
 
 def _file(weights: ImageNetFile) -> list[str]:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 TESTED = "tuned on tested groups"
 UNKNOWN = "tuned on other data or another split"  # which may well hold tested groups
-RESEARCH_ONLY = "Research use only; not a diagnostic device."
+RESEARCH_USE = "research use only"  # in a few words, where nothing worse holds
+RESEARCH_ONLY = f"{RESEARCH_USE.capitalize()}; not a diagnostic device."
 WHY_MARKED = {
     TESTED: "these rows' values were chosen on groups that the protocol tests on, so their figures are too good",
     UNKNOWN: "the study that chose these rows' values may have seen groups that the protocol tests on",
@@ -40,10 +41,19 @@ def mark_of_tuning(tested_groups: Sequence[int | None]) -> str:
     return UNKNOWN if None in tested_groups else ""
 
 
+def too_good(mark: str) -> str:
+    """What a model's `mark` means for its figures; empty without one."""
+    return f"{mark}: its figures are too good" if mark else ""
+
+
+def not_for_real(reasons: str) -> str:
+    """That a model is not for real cells, after the `reasons` for it; empty without any."""
+    return f"{reasons}: not for real cells" if reasons else ""
+
+
 def caution_of(mark: str, not_real: str) -> str:
     """Why answers are worth less than they look, or else "research use only", in a few words."""
-    tuned = f"{mark}: its figures are too good" if mark else ""
-    return "; ".join(filter(None, (tuned, f"{not_real}: not for real cells" if not_real else "research use only")))
+    return "; ".join(filter(None, (too_good(mark), not_for_real(not_real) or RESEARCH_USE)))
 
 
 class Caution(NamedTuple):

@@ -1,12 +1,14 @@
-"""Outputs that are either whole or not there: written beside their place, then renamed.
+"""Files: outputs that are either whole or not there, locks, and the hash of a file.
 
-What a killed process of this machine left beside an output goes when that output is written again.
+An output is written next to its place and then renamed. The leftovers of a killed process are removed when the same
+output is written again.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -88,6 +90,12 @@ def locked(file: Path) -> Iterator[None]:
     with file.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         yield
+
+
+def sha256_of(file: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def write_json(target: Path | str, content: Any) -> None:

@@ -1,8 +1,8 @@
-"""Numbers as a reader sees them: on the page, in tables, in a terminal."""
+"""Numbers and tables as a reader sees them: on the page, in a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from statistics import median
 from typing import Protocol
 
@@ -74,11 +74,37 @@ class Interval(Protocol):
 
 
 def with_interval(
-    estimate: Interval, show: Callable[[float], str] = "{:.3f}".format, *, none: str = " (no interval)"
+    estimate: Interval,
+    show: Callable[[float], str] = "{:.3f}".format,
+    bound: Callable[[float], str] | None = None,
+    *,
+    none: str = " (no interval)",
 ) -> str:
-    """'0.853 [0.801, 0.910]', each number as `show` writes it; `none` follows a number without an interval."""
+    """'0.853 [0.801, 0.910]', or '85.3 % [80.1, 91.0]' where `bound` writes the ends in another way than `show`.
+
+    `none` follows a number without an interval.
+    """
     if estimate.value is None:
         return NOT_DEFINED
     if estimate.low is None or estimate.high is None:
         return f"{show(estimate.value)}{none}"
-    return f"{show(estimate.value)} [{show(estimate.low)}, {show(estimate.high)}]"
+    bound = bound or show
+    return f"{show(estimate.value)} [{bound(estimate.low)}, {bound(estimate.high)}]"
+
+
+def aligned(rows: Sequence[Mapping[str, str]], left: Collection[str] = ()) -> str:
+    """A table for a terminal: a line of the columns' names, then a line for each row.
+
+    Columns stand two spaces apart, and those that are empty in every row are left out. Columns named in `left` are
+    aligned to the left, the others to the right.
+    """
+    names = [name for name in rows[0] if any(row[name] for row in rows)]
+    widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in names}
+
+    def line(texts: Mapping[str, str]) -> str:
+        padded = (
+            texts[name].ljust(widths[name]) if name in left else texts[name].rjust(widths[name]) for name in names
+        )
+        return "  ".join(padded).rstrip()
+
+    return "\n".join([line({name: name for name in names}), *map(line, rows)])

@@ -21,6 +21,7 @@ from leukoscope.artifacts.predictions import PREDICTIONS_FILE, checked, labels_a
 from leukoscope.config.params import Evaluate, Threshold
 from leukoscope.core import checkout
 from leukoscope.core.errors import ConfigError, DataError
+from leukoscope.core.files import sha256_of
 from leukoscope.evaluation.checks import refuse_different_images
 from leukoscope.stats.metrics import METRICS
 from leukoscope.stats.operating_point import decide
@@ -36,12 +37,7 @@ class Member:
 
 def fingerprint(models: Path, results: Path) -> dict[str, str]:
     """The SHA-256 of a row's decision.json and predictions.parquet: what an ensemble of it depends on."""
-    return {file.name: _sha256(file) for file in (models / DECISION_FILE, results / PREDICTIONS_FILE)}
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+    return {file.name: sha256_of(file) for file in (models / DECISION_FILE, results / PREDICTIONS_FILE)}
 
 
 def read_members(

@@ -30,6 +30,7 @@ from leukoscope.artifacts.predictions import labels_and_scores, side_of
 from leukoscope.config.params import Evaluate
 from leukoscope.config.rows import Protocol
 from leukoscope.core.files import new_file
+from leukoscope.core.text import NOT_DEFINED
 from leukoscope.evaluation.protocols import PROTOCOLS
 from leukoscope.evaluation.results import scaled_scores, subject_table
 from leukoscope.stats.bootstrap import Resamples, resample
@@ -124,9 +125,10 @@ def save(figure: Figure, target: Path | str) -> None:
 
 
 def _in_words(estimate: Estimate, level: float) -> str:
+    # Not `with_interval`: a figure is also seen alone, so its title says what the interval is.
     value, low, high, reason = estimate
     if value is None:
-        return "not defined"
+        return NOT_DEFINED
     if low is None or high is None:
         return f"{value:.3f} (no interval: {reason})"
     return f"{value:.3f} ({level:.0%} interval {low:.3f} to {high:.3f})"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from leukoscope.artifacts.decision import Decision
+from leukoscope.registry.champion import Version
 from leukoscope.registry.files import MODEL_FILE
-from leukoscope.registry.loading import fetched
+from leukoscope.registry.loading import load_version
 from leukoscope.tracking.store import answering
 
 if TYPE_CHECKING:
@@ -15,17 +15,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Explained:
-    """A registered model opened for explanations, with what its validation decided (decision.json) and its version."""
+class Explained(Version):
+    """A registered version whose model is opened for explanations."""
 
-    model: Explainer
-    decision: Decision
-    version: str
+    model: Explainer = field(kw_only=True)
 
 
 @answering()
 def load_explainer(data_name: str, version: int | str | None = None) -> Explained:
-    """The same version's saved Keras model, opened for Grad-CAM, with its decision and its number.
+    """The champion, or the version that is named, with its saved Keras model opened for Grad-CAM.
 
     Loads TensorFlow. Raises RegistryError as `load_champion` does, and DataError for a model that asks for code to be
     run.
@@ -33,5 +31,6 @@ def load_explainer(data_name: str, version: int | str | None = None) -> Explaine
     from leukoscope.explain.gradcam import Explainer
     from leukoscope.features.keras_loading import load_saved
 
-    folder, decision, chosen = fetched(data_name, version)
-    return Explained(Explainer(load_saved(folder / MODEL_FILE)), decision, chosen.version)
+    known, folder = load_version(data_name, version)
+    model = Explainer(load_saved(folder / MODEL_FILE))
+    return Explained(known.decision, known.version, known.training, model=model)

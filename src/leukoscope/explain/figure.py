@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -16,18 +16,21 @@ from leukoscope.explain.gradcam import overlay
 
 SCALE_STEPS = 256
 HEIGHT = 4.75  # inches
+MARGIN = 0.15  # inches
 MID_GREY = 110  # of the scale's ground, about a cell's
 
 
 @dataclass(frozen=True)
 class Caption:
-    """What stands around the pictures: the file's name, the call and the numbers behind it, the model, what it is not.
+    """The words around the pictures: the file's name, the answer in words, the numbers behind it, the model.
 
-    `caution` is loud: synthetic cells, untrained weights, values tuned on tested groups. Empty, it is left out.
+    `call` gives the answer its colour, None for a picture that is not called. `caution` is the warning to show
+    prominently (`Decision.loud`); empty, it is left out.
     """
 
     name: str
-    call: str
+    call: Literal["ALL", "hem"] | None
+    answer: str
     numbers: str
     model: str
     caution: str = ""
@@ -68,11 +71,14 @@ def _draw_scale(axes: Axes) -> None:
 
 
 def _write_around(figure: Figure, caption: Caption, width: float) -> None:
-    def write(at: float, text: str, *, indent: float = 0.15, size: float = 8, **style: Any) -> None:
-        figure.text(indent / width, at / HEIGHT, text, fontsize=size, va="center", **style)
+    def write(at: float, text: str, *, indent: float = MARGIN, size: float = 8, **style: Any) -> float:
+        """Write a line `at` inches from the bottom; returns where it ends, in inches."""
+        written = figure.text(indent / width, at / HEIGHT, text, fontsize=size, va="center", **style)
+        return float(written.get_window_extent().x1 / figure.dpi)
 
     write(4.45, caption.name, size=10, fontweight="bold")
-    write(4.2, f"called {caption.call}", size=10, fontweight="bold", color=CLASS_COLOURS[caption.call])
-    write(4.2, caption.numbers, indent=1.1, size=9.5)
+    colour = CLASS_COLOURS[caption.call] if caption.call else GREY
+    end = write(4.2, caption.answer, size=10, fontweight="bold", color=colour)
+    write(4.2, caption.numbers, indent=end + MARGIN, size=9.5)
     write(0.36, caption.model, color=GREY)
     write(0.16, caption.caution, size=8.5, color=ORANGE, fontweight="bold")

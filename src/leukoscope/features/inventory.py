@@ -79,8 +79,3 @@ def _start(row: str, row_size: int, branch: Branch) -> Start:
 def _imagenet_file(name: str, size: int) -> ImageNetFile:
     weights = BACKBONES[name].imagenet
     return ImageNetFile(name, size, weights.place(size), weights.found(size), weights.origin)
-
-
-def _columns(table: list[list[str]]) -> list[str]:
-    widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]

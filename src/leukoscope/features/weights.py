@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import warnings
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from leukoscope.config.rows import ModelSettings
 from leukoscope.core.errors import WeightsError
-from leukoscope.core.files import new_file
+from leukoscope.core.files import new_file, sha256_of
 
 if TYPE_CHECKING:
     import keras
@@ -91,8 +90,7 @@ def load_file(trunk: keras.Model, name: str, path: Path) -> None:
 def file_identity(name: str, path: Path) -> str:
     """A weights file's name by its content. Raises WeightsError where it is not there."""
     _require(path, name)
-    with path.open("rb") as file:
-        return f"file:{name}:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    return f"file:{name}:{sha256_of(path)}"
 
 
 @contextmanager

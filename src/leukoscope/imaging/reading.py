@@ -28,21 +28,33 @@ cv2.utils.logging.setLogLevel(
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def read_rgb(source: Path | str | bytes, name: str | None = None) -> np.ndarray:
+class PictureError(DataError):
+    """A file whose bytes are no picture that can be read; `reason` says why, without the file's name."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(name, reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        name, reason = self.args
+        return f"{name}: {reason}; replace the file or take it out"
+
+
+def read_rgb(source: Path | str | bytes, name: str | None = None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode a bmp, png, jpg or tif file, or its bytes, to uint8 [height, width, 3] RGB.
 
     Grey becomes three equal channels, an alpha channel is composited on black, 16-bit values are scaled to 0..255, and
-    of several pages the first counts. Raises DataError (which calls bytes `name`) for what is empty, cut off, no
-    picture, in CMYK or floating point, or larger than 40 megapixels.
+    of several pages the first counts. Raises PictureError (which calls bytes `name`) for what is empty, cut off, no
+    picture, in CMYK or floating point, or larger than `max_pixels`, and DataError as `read_bytes` does.
     """
     if isinstance(source, bytes):
         data, name = source, name or "the picture"
     else:
         data, name = read_bytes(Path(source)), name or str(source)
     try:
-        return decode(data)
+        return decode(data, max_pixels)
     except ValueError as error:
-        raise DataError(f"{name}: {error}; replace the file or take it out") from None
+        raise PictureError(name, str(error)) from None
 
 
 def read_bytes(file: Path) -> bytes:

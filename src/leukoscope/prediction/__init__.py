@@ -1,6 +1,7 @@
-"""Prediction: what a registered version says of pictures, and what its user must know of each answer.
+"""Prediction: a registered version's answers for pictures.
 
-`pictures` are read (from `sources`: files, folders, archives), brought to native optics (`optics`), looked at for what
-is not one cell on black (`content`) and held against the cells that the version was trained on (`training_cells`);
-`scoring` joins that with the model's p, `subjects` sums up by subject, `cautions` says what stands beside every answer.
+`sources` finds files, folders and archives on this machine, `places` wherever fsspec reaches. `pictures` decodes a file
+and brings other optics to native scale, `content` looks for pictures that are not one cell on black. `scoring` goes
+from a file's bytes to its answer; `words` and `output` show answers, `subjects` sums them up by subject, and `shards`
+writes predictions of any size.
 """

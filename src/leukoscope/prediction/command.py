@@ -14,10 +14,11 @@ from leukoscope.data.sources.names import IMAGE_SUFFIXES
 from leukoscope.prediction import output
 from leukoscope.prediction.pictures import parse_scale
 from leukoscope.prediction.places import from_anywhere, stored_below
-from leukoscope.prediction.scoring import FLAGS, Prepared, Score, prepared_ahead, score_prepared
+from leukoscope.prediction.scoring import Prepared, Score, prepared_ahead, score_prepared
 from leukoscope.prediction.shards import Job, RunShards, missing, shards_of
 from leukoscope.prediction.sources import ImageFile, images_below
 from leukoscope.prediction.subjects import NOT_A_DIAGNOSIS, by_subject
+from leukoscope.prediction.words import NOT_CALLED, REFER, flags_raised
 from leukoscope.registry.champion import Champion, Version
 from leukoscope.registry.notices import NOT_KNOWN, calling, flagging, warning
 from leukoscope.registry.versions import REGISTER_AGAIN
@@ -114,13 +115,11 @@ def summary(scores: Sequence[Score], champion: Champion, wanted: Wanted) -> Iter
     seen = sum(score.seen != UNSEEN for score in scores)
     yield (
         f"{len(scores)} images: {calls.count('ALL')} called ALL, {calls.count('hem')} hem, {calls.count(None)} flagged "
-        f"and not called; to refer: {refer}"
+        f"and {NOT_CALLED}; to {REFER}: {refer}"
     )
     if seen:
         yield f"{seen} of them were in training: their p says nothing of cells that the model has not seen"
-    for flag, meaning in FLAGS.items():
-        if count := sum(flag in score.flags for score in scores):
-            yield f"  {flag} ({count}): {meaning}"
+    yield from flags_raised(scores)
     yield calling(champion)
     yield flagging(champion)
     if wanted.scale != "1":

@@ -9,15 +9,18 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
+from leukoscope.artifacts.metrics import Estimate
 from leukoscope.artifacts.training_cells import UNSEEN
 from leukoscope.core.errors import DataError, disk_is_full
 from leukoscope.core.files import new_file
+from leukoscope.core.text import aligned, hundredths, with_interval
+from leukoscope.prediction import words
 from leukoscope.prediction.scoring import Score
 from leukoscope.prediction.subjects import SubjectSummary
 from leukoscope.registry.champion import Version
@@ -107,18 +110,15 @@ def _cell(name: str, value: Any) -> str:
 
 def score_table(scores: Sequence[Score], prevalence: float | None = None) -> str:
     """The scores for a terminal, a line each."""
-    columns: dict[str, Callable[[Score], str]] = {
-        "file": lambda score: score.file,
-        "subject": lambda score: score.subject or "",
-        "p_all": lambda score: f"{score.p_all:.{DIGITS}f}",
-        "call": lambda score: score.call or "not called",
-        "refer": lambda score: {True: "refer", False: "", None: ""}[score.refer],
-        "flags": lambda score: ", ".join(score.flags),
-        "seen in training": lambda score: "" if score.seen == UNSEEN else f"this {score.seen}",
-    }
-    if prevalence is not None:
-        columns["p_at_prevalence"] = lambda score: f"{score.p_at_prevalence:.{DIGITS}f}"
-    return _aligned([{name: text(score) for name, text in columns.items()} for score in scores], {"file", "flags"})
+    rows = []
+    for score in scores:
+        row = {"file": score.file, "subject": score.subject or "", "p_all": f"{score.p_all:.{DIGITS}f}"}
+        row |= words.columns(score)
+        row["seen in training"] = "" if score.seen == UNSEEN else f"this {score.seen}"
+        if prevalence is not None:
+            row["p_at_prevalence"] = f"{score.p_at_prevalence:.{DIGITS}f}"
+        rows.append(row)
+    return aligned(rows, left={"file", "flags"})
 
 
 def subject_table(subjects: Sequence[SubjectSummary]) -> str:
@@ -135,24 +135,11 @@ def subject_table(subjects: Sequence[SubjectSummary]) -> str:
         }
         for subject in subjects
     ]
-    return _aligned(rows, {"share [95 % interval]"})
+    return aligned(rows, left={"share [95 % interval]"})
 
 
 def _share(subject: SubjectSummary) -> str:
-    if subject.share_all is None or subject.low is None or subject.high is None:
+    if subject.share_all is None:
         return "none called"
-    return f"{100 * subject.share_all:5.1f} % [{100 * subject.low:.1f}, {100 * subject.high:.1f}]"
-
-
-def _aligned(rows: Sequence[Mapping[str, str]], leftwards: set[str]) -> str:
-    """Columns that hold anything, two spaces apart; those named `leftwards` begin at the left, the others end right."""
-    names = [name for name in rows[0] if any(row[name] for row in rows)]
-    widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in names}
-
-    def line(texts: Mapping[str, str]) -> str:
-        padded = (
-            texts[name].ljust(widths[name]) if name in leftwards else texts[name].rjust(widths[name]) for name in names
-        )
-        return "  ".join(padded).rstrip()
-
-    return "\n".join([line({name: name for name in names}), *map(line, rows)])
+    share = Estimate(subject.share_all, subject.low, subject.high, None)
+    return with_interval(share, lambda value: f"{100 * value:5.1f} %", hundredths)

@@ -11,7 +11,7 @@ import numpy as np
 
 from leukoscope.core.errors import DataError
 from leukoscope.data.sources.names import parse_uid
-from leukoscope.imaging.reading import read_rgb
+from leukoscope.imaging.reading import MAX_PIXELS, read_rgb
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Picture:
             )
 
 
-def decoded(data: bytes, name: str) -> Picture:
-    """The picture in a file's bytes. Raises DataError, which calls it `name`, for what does not read."""
-    return Picture(name, read_rgb(data, name), hashlib.sha256(data).hexdigest())
+def decoded(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Picture:
+    """The picture in a file's bytes. Raises PictureError, which calls it `name`, for what does not read."""
+    return Picture(name, read_rgb(data, name, max_pixels), hashlib.sha256(data).hexdigest())
 
 
 def subject_of(name: str) -> str | None:

@@ -36,6 +36,16 @@ class Stored:
         """By its name: what lies elsewhere is not opened to tell."""
         return PurePosixPath(self.url).suffix.lower() in PACKED_SUFFIXES
 
+    def read(self) -> bytes:
+        """The file's bytes. Raises DataError if it cannot be read, or is larger than any picture may be."""
+        if is_here(self.url):
+            return read_bytes(Path(self.url))
+        with reached(self.url) as (system, path):
+            data: bytes = system.cat_file(path, start=0, end=MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise DataError(f"{self.name}: more than {MAX_BYTES // 1_000_000} MB, which no picture of a cell needs")
+        return data
+
 
 def is_here(url: str) -> bool:
     """Whether it is a path of this machine."""
@@ -100,17 +110,6 @@ def _elsewhere(url: str) -> list[Stored]:
 def _state(about: dict[str, object]) -> str:
     """The size, and whatever else the store says of when or what it holds."""
     return " ".join(str(about.get(name, "")) for name in ("size", "ETag", "etag", "md5Hash", "LastModified", "created"))
-
-
-def image_bytes(image: Stored) -> bytes:
-    """The file's bytes. Raises DataError if it cannot be read, or is larger than any picture that may be decoded."""
-    if is_here(image.url):
-        return read_bytes(Path(image.url))
-    with reached(image.url) as (system, path):
-        data: bytes = system.cat_file(path, start=0, end=MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise DataError(f"{image.name}: more than {MAX_BYTES // 1_000_000} MB, which no picture of a cell needs")
-    return data
 
 
 @contextmanager

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -17,15 +18,26 @@ from leukoscope.artifacts.training_cells import MEANINGS, SAME_FILE, SAME_PICTUR
 from leukoscope.core.errors import DataError
 from leukoscope.imaging.cell import Cell, find_cell
 from leukoscope.imaging.framing import centre_frame
-from leukoscope.imaging.reading import read_bytes
+from leukoscope.imaging.reading import MAX_PIXELS
 from leukoscope.prediction import content
 from leukoscope.prediction.content import content_flags
 from leukoscope.prediction.pictures import Picture, at_native_scale, decoded, subject_of
-from leukoscope.prediction.sources import ImageFile
 from leukoscope.registry.champion import Champion, Version
 from leukoscope.stats.points import Calibration
 
 FLAGS = {**content.MEANINGS, **MEANINGS}  # what each flag means, for a person
+READ_AHEAD = 16  # pictures for each core
+
+
+class Source(Protocol):
+    """A file to score: on this machine, in an object store, or sent to the server."""
+
+    @property
+    def name(self) -> str:
+        """The name that is shown."""
+
+    def read(self) -> bytes:
+        """Its bytes. Raises DataError where they cannot be had."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +96,33 @@ def score_prepared(
 
     for p_all in champion.model.p_all(framed()):
         yield concluded(in_flight.popleft(), p_all, champion, prevalence)
+
+
+def prepared_ahead(
+    sources: Iterable[Source], version: Version, *, scale: float = 1.0
+) -> Iterator[Prepared | DataError]:
+    """`read_and_prepare` of each source on all cores, in order; memory holds READ_AHEAD pictures for each core."""
+    read = partial(read_and_prepare, version=version, scale=scale)
+    cores = os.cpu_count() or 1
+    with ThreadPoolExecutor(cores) as pool:
+        left = iter(sources)
+        ahead = deque(pool.submit(read, source) for source in islice(left, READ_AHEAD * cores))
+        while ahead:
+            yield ahead.popleft().result()
+            ahead.extend(pool.submit(read, source) for source in islice(left, 1))
+
+
+def read_and_prepare(
+    source: Source, version: Version, *, scale: float = 1.0, max_pixels: int = MAX_PIXELS
+) -> Prepared | DataError:
+    """A source's picture, ready for the model, or the error that says why it does not read (a value, not raised).
+
+    A picture of more than `max_pixels` is not decoded.
+    """
+    try:
+        return prepare(decoded(source.read(), source.name, max_pixels), version, scale=scale)
+    except DataError as error:
+        return error
 
 
 def prepare(picture: Picture, champion: Version, *, scale: float = 1.0) -> Prepared:
@@ -147,26 +186,3 @@ def reweighed(p_all: float, calibration: Calibration, known: float, wanted: floa
 
 def _logit(p: float) -> float:
     return math.log(p) - math.log1p(-p)
-
-
-READ_AHEAD = 16  # pictures for each core
-
-
-def prepared_ahead(
-    files: Sequence[ImageFile], champion: Version, *, scale: float = 1.0
-) -> Iterator[Prepared | DataError]:
-    """What `prepare` makes of each file, or why it does not read, in order; memory holds some pictures a core."""
-
-    def read(file: ImageFile) -> Prepared | DataError:
-        try:
-            return prepare(decoded(read_bytes(file.path), file.name), champion, scale=scale)
-        except DataError as error:
-            return error
-
-    cores = os.cpu_count() or 1
-    with ThreadPoolExecutor(cores) as pool:
-        left = iter(files)
-        ahead = deque(pool.submit(read, file) for file in islice(left, READ_AHEAD * cores))
-        while ahead:
-            yield ahead.popleft().result()
-            ahead.extend(pool.submit(read, file) for file in islice(left, 1))

@@ -10,9 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import groupby
@@ -21,9 +19,8 @@ from typing import TYPE_CHECKING
 
 from leukoscope.core.errors import DataError
 from leukoscope.prediction.output import COLUMNS, records
-from leukoscope.prediction.pictures import decoded
-from leukoscope.prediction.places import Stored, image_bytes, names_in, put, unpacked
-from leukoscope.prediction.scoring import Prepared, prepare, score_prepared
+from leukoscope.prediction.places import Stored, names_in, put, unpacked
+from leukoscope.prediction.scoring import Prepared, prepared_ahead, score_prepared
 from leukoscope.registry.champion import Champion, Version
 
 if TYPE_CHECKING:
@@ -117,19 +114,9 @@ def run_here(shards: Sequence[Shard], job: Job, files: Path) -> Iterator[Finishe
 
 def read_shard(shard: Shard, job: Job) -> Read:
     """Fetch, decode and frame a shard's pictures, on all cores. Raises DataError for an archive that does not open."""
-
-    def read(image: Stored) -> Prepared | DataError:
-        try:
-            return prepare(decoded(image_bytes(image), image.name), job.version, scale=job.scale)
-        except DataError as error:
-            return error
-
     first, *_ = shard.sources
-    with (
-        unpacked(first) if first.is_archive else nullcontext(shard.sources) as images,
-        ThreadPoolExecutor(os.cpu_count()) as pool,
-    ):
-        found = list(pool.map(read, images))
+    with unpacked(first) if first.is_archive else nullcontext(shard.sources) as images:
+        found = list(prepared_ahead(images, job.version, scale=job.scale))
     prepared = [one for one in found if isinstance(one, Prepared)]
     return Read(shard, prepared, [str(one) for one in found if isinstance(one, DataError)])
 

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from leukoscope.core.errors import DataError, one_line
 from leukoscope.data.sources.archives import unpack
 from leukoscope.data.sources.names import IMAGE_SUFFIXES, is_hidden
+from leukoscope.imaging.reading import read_bytes
 
 ARCHIVE_SUFFIXES = frozenset({".zip", ".tar", ".tgz", ".gz", ".tbz2", ".bz2", ".txz", ".xz"})
 
@@ -24,6 +25,10 @@ class ImageFile:
 
     path: Path
     name: str
+
+    def read(self) -> bytes:
+        """The file's bytes. Raises DataError as `read_bytes` does."""
+        return read_bytes(self.path)
 
 
 @contextmanager

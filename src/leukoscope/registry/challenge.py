@@ -14,11 +14,13 @@ import numpy as np
 import pandas as pd
 
 from leukoscope.artifacts.decision import Decision
+from leukoscope.artifacts.metrics import Estimate
 from leukoscope.artifacts.predictions import labels_and_scores, read_predictions, side_of
 from leukoscope.config.params import Evaluate
 from leukoscope.core import checkout
 from leukoscope.core.errors import DataError, RegistryError
 from leukoscope.core.paths import inside
+from leukoscope.core.text import with_interval
 from leukoscope.evaluation.comparison import paired_auroc_gap
 from leukoscope.imaging.framing import centre_frame
 from leukoscope.imaging.reading import read_rgb
@@ -89,7 +91,7 @@ def _on_unseen_groups(
     gap = paired_auroc_gap(y, p, np.fromiter(model.model.p_all(framed), np.float64), tested["group"], settings)
     words = (
         f"the champion, {row}, on {len(tested)} images of {tested['group'].nunique()} groups that neither was trained "
-        f"on (difference {gap['gap']:+.4f} [{gap['gap_low']:+.4f}, {gap['gap_high']:+.4f}])"
+        f"on (difference {with_interval(Estimate.of(gap, 'gap'), '{:+.4f}'.format)})"
     )
     return _compared(gap["auroc_a"], gap["auroc_b"], words)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from leukoscope.artifacts.card import CARD_FACTS
 from leukoscope.artifacts.decision import DECISION_FILE
 from leukoscope.core.errors import RegistryError
+from leukoscope.core.files import sha256_of
 from leukoscope.core.paths import is_sha256, leads_outside
 from leukoscope.registry.versions import ANOTHER, REGISTER_AGAIN, ChampionVersion, versions_of
 from leukoscope.tracking.store import tracking_uri
@@ -45,7 +45,9 @@ def _files_are_gone(source: str) -> bool:
 
 def file_hashes(folder: Path) -> dict[str, str]:
     """The SHA-256 of every file below `folder`, by its path there."""
-    return {file.relative_to(folder).as_posix(): _sha256(file) for file in sorted(folder.rglob("*")) if file.is_file()}
+    return {
+        file.relative_to(folder).as_posix(): sha256_of(file) for file in sorted(folder.rglob("*")) if file.is_file()
+    }
 
 
 def listed_files(tags: Mapping[str, str]) -> dict[str, str]:
@@ -70,15 +72,10 @@ def needed_files() -> set[str]:
     return {path.as_posix() for path in needed}
 
 
-def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
 def _refuse_changed_files(chosen: ChampionVersion, folder: Path) -> None:
     """Raise RegistryError unless a version's files in `folder` are those that were registered."""
     for name, sha256 in listed_files(chosen.tags).items():
-        if not (folder / name).is_file() or _sha256(folder / name) != sha256:
+        if not (folder / name).is_file() or sha256_of(folder / name) != sha256:
             raise RegistryError(
                 f"{name} of version {chosen.version} is not the file that was registered, so it is not loaded: remove "
                 f"{chosen.source} and run {REGISTER_AGAIN}, or put back the file whose SHA-256 is {sha256}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from leukoscope.artifacts.decision import Decision
 from leukoscope.artifacts.training_cells import TrainingCells
 from leukoscope.config.rows import ModelSettings
+from leukoscope.core.cautions import RESEARCH_ONLY, not_for_real, too_good
 from leukoscope.core.text import with_interval
 from leukoscope.registry.notices import range_in_words
 from leukoscope.registry.ranking import Candidate
@@ -34,10 +35,7 @@ def description(candidate: Candidate, training: TrainingCells | None = None) -> 
     decision, measured = candidate.decision, candidate.measured
     data, point = decision.data, decision.pooled
     level = f"{100 * measured.interval_level:g} % interval"
-    warnings = [
-        *([f"**{unreal}: not for real cells**"] if (unreal := decision.not_real) else []),
-        *([f"**{marked}: its figures are too good**"] if (marked := decision.mark) else []),
-    ]
+    warnings = [f"**{said}**" for said in (not_for_real(decision.not_real), too_good(decision.mark)) if said]
     paragraphs = [f"**{candidate.row}**, {combination(decision)}, under protocol `{decision.protocol}`", *warnings]
     lines = [
         f"- data: {data.name} ({data.kind} images), {measured.n} images of {measured.n_subjects} subjects",
@@ -50,7 +48,7 @@ def description(candidate: Candidate, training: TrainingCells | None = None) -> 
         *served_input(decision.frame),
         "",
         "The figures are those of the folds' models on cells that each had not seen; what is served is their mean. "
-        "Research use only; not a diagnostic device.",
+        f"{RESEARCH_ONLY}",
     ]
     return "\n\n".join([*paragraphs, "\n".join(lines)])
 

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from leukoscope.artifacts.metrics import Estimate
 from leukoscope.core import text as wording
 from leukoscope.core.cautions import cautions
 from leukoscope.core.errors import DataError
@@ -19,8 +20,8 @@ Record = Mapping[str, str]
 def _interval(record: Record, name: str, show: Callable[[float], str], bound: Callable[[float], str]) -> str:
     if not record[name]:
         return ""
-    value, low, high = (record[key] for key in (name, f"{name}_low", f"{name}_high"))
-    return f"{show(float(value))} [{bound(float(low))}, {bound(float(high))}]" if low and high else show(float(value))
+    value, low, high = (float(record[key]) if record[key] else None for key in (name, f"{name}_low", f"{name}_high"))
+    return wording.with_interval(Estimate(value, low, high, None), show, bound, none="")
 
 
 def _marked(record: Record, prefix: str) -> str:

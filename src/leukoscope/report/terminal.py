@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from leukoscope.artifacts.decision import Decision, marks
+from leukoscope.artifacts.metrics import Estimate
 from leukoscope.core import checkout
 from leukoscope.core.cautions import RESEARCH_ONLY, Caution, Marks, cautions, gap_mark
 from leukoscope.core.errors import DataError
 from leukoscope.core.paths import inside
+from leukoscope.core.text import NOT_DEFINED, with_interval
 
 Numbers = Mapping[str, float]
 GAP = "leakage_gap"
@@ -46,11 +48,9 @@ def number_with_interval(numbers: Numbers, sign: str = "", between: str = " ") -
     `between` stands between the number and its interval.
     """
     if "auroc" not in numbers:
-        return "not defined"
-    value = f"{numbers['auroc']:{sign}.3f}"
-    if "auroc_low" not in numbers:
-        return f"{value}{between}(no interval)"
-    return f"{value}{between}[{numbers['auroc_low']:{sign}.3f}, {numbers['auroc_high']:{sign}.3f}]"
+        return NOT_DEFINED
+    estimate = Estimate(numbers["auroc"], numbers.get("auroc_low"), numbers.get("auroc_high"), None)
+    return with_interval(estimate, f"{{:{sign}.3f}}".format).replace(" ", between, 1)
 
 
 def terminal_table(

@@ -14,6 +14,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from leukoscope.core.cautions import RESEARCH_ONLY
 from leukoscope.serving import answers
 from leukoscope.serving.errors import BusyError, RequestError
 from leukoscope.serving.heat_maps import Asked, HeatMaps
@@ -25,7 +26,7 @@ from leukoscope.serving.uploads import FIELD, Upload, UploadMemory, received
 
 PAGE = Path(__file__).with_name("page")
 FOLLOW_SECONDS = 10.0
-ABOUT = "p(ALL) of pictures of single cells. Research use only: not a diagnostic device."
+ABOUT = f"p(ALL) of pictures of single cells. {RESEARCH_ONLY}"
 _PICTURES: dict[str, Any] = {
     "type": "object",
     "required": [FIELD],
@@ -129,10 +130,7 @@ class Service:
         async with self._received(request, loaded) as uploads:
             if len(uploads) > 1:
                 raise RequestError(422, "one picture at a time is explained: send a request for each")
-            try:
-                prepared = await self._scoring.prepared(uploads[0], loaded)
-            except ValueError as reason:
-                raise RequestError(422, f"{uploads[0].name}: {reason}") from None
+            prepared = await self._scoring.prepared(uploads[0], loaded)
         asked = Asked(self._live.data_name, loaded.champion.version, prepared.framed)
         seconds, late = 2 * self._limits.heat_map_seconds, "the heat maps before it took too long: ask again"
         png = await while_connected(request, self._heat_maps.overlay(asked), seconds, late)

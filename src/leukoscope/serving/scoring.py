@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from leukoscope.imaging.reading import decode
-from leukoscope.prediction.pictures import Picture
-from leukoscope.prediction.scoring import Prepared, Score, concluded, prepare
-from leukoscope.registry.champion import Champion
+from leukoscope.core.errors import DataError
+from leukoscope.imaging.reading import PictureError
+from leukoscope.prediction.scoring import Prepared, Score, concluded, read_and_prepare
+from leukoscope.registry.champion import Champion, Version
 from leukoscope.serving.answers import Unreadable
+from leukoscope.serving.errors import RequestError
 from leukoscope.serving.limits import MEGABYTE, Limits
 from leukoscope.serving.live import Loaded
 from leukoscope.serving.uploads import Upload, too_large
@@ -36,20 +36,20 @@ class Scoring:
             (position, concluded(one, p, loaded.champion)) for (position, one), p in zip(good, p_all, strict=True)
         ]
         bad = [
-            Unreadable(position=position, file=uploads[position].name, reason=str(one))
+            Unreadable(position=position, file=uploads[position].name, reason=_reason(one))
             for position, one in enumerate(read)
-            if isinstance(one, ValueError)
+            if isinstance(one, DataError)
         ]
         return scores, bad
 
     async def prepared(self, upload: Upload, loaded: Loaded) -> Prepared:
-        """One picture, framed. Raises ValueError with the bare reason where it does not read."""
+        """One picture, ready for the model. Raises RequestError (422) where it does not read."""
         read = await self._read(upload, loaded.champion)
-        if isinstance(read, ValueError):
-            raise read
+        if isinstance(read, DataError):
+            raise RequestError(422, f"{upload.name}: {_reason(read)}")
         return read
 
-    async def _read(self, upload: Upload, champion: Champion) -> Prepared | ValueError:
+    async def _read(self, upload: Upload, champion: Champion) -> Prepared | DataError:
         return await asyncio.get_running_loop().run_in_executor(
             self._readers, read_upload, upload, champion, self._limits
         )
@@ -59,12 +59,13 @@ class Scoring:
         self._readers.shutdown(wait=False, cancel_futures=True)
 
 
-def read_upload(upload: Upload, champion: Champion, limits: Limits) -> Prepared | ValueError:
-    """A picture as the model takes it, or the reason why it does not read."""
+def read_upload(upload: Upload, version: Version, limits: Limits) -> Prepared | DataError:
+    """A picture, ready for the model, or the error that says why it does not read or is over a limit."""
     if too_large(upload, limits):
-        return ValueError(f"more than {limits.image_mb:g} MB, which no picture of a cell needs")
-    try:
-        pixels = decode(upload.data, int(limits.image_megapixels * MEGABYTE))
-    except ValueError as reason:
-        return reason
-    return prepare(Picture(upload.name, pixels, hashlib.sha256(upload.data).hexdigest()), champion)
+        return PictureError(upload.name, f"more than {limits.image_mb:g} MB, which no picture of a cell needs")
+    return read_and_prepare(upload, version, max_pixels=int(limits.image_megapixels * MEGABYTE))
+
+
+def _reason(error: DataError) -> str:
+    """Why a picture does not read, without its name: an answer has that in a field of its own."""
+    return error.reason if isinstance(error, PictureError) else str(error)

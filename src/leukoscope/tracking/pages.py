@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 from leukoscope.artifacts.decision import Decision
 from leukoscope.artifacts.metrics import Estimate, Metrics
+from leukoscope.core.cautions import RESEARCH_ONLY, RESEARCH_USE
 from leukoscope.core.errors import RegistryError
 from leukoscope.core.text import with_interval
 from leukoscope.tracking.store import (
@@ -40,7 +41,7 @@ ABOUT_EXPERIMENT = (
     "over images that no fold was trained on; its interval, `test/auroc_low` to `test/auroc_high`, resamples groups of "
     "subjects. **Believe the runs tagged `leaky: false`**: `image` and `paper` have the same subjects in training and "
     "test, and stand beside the others to show by how much that flatters. Folds and tuning trials appear when the "
-    "search filter is emptied. Research use only."
+    f"search filter is emptied. {RESEARCH_USE.capitalize()}."
 )
 # Set where there are none: a person may have put others.
 EXPERIMENT_TAGS = {
@@ -142,7 +143,7 @@ def about_model(data_name: str) -> str:
         f"Classifiers of single cells, ALL or hem, trained on '{data_name}'. `@champion` is what `leukoscope predict` "
         f"uses, `@previous` the one before it, `@candidate` what an experiment logged last. Each version says its "
         f"protocol, its figures with intervals and its threshold, and has a model card among its artifacts "
-        f"(model_card.md). Research use only; not a diagnostic device."
+        f"(model_card.md). {RESEARCH_ONLY}"
     )
 
 

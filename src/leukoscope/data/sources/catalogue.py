@@ -8,7 +8,6 @@ https://doi.org/10.7937/tcia.2019.dc64i46r, CC BY 3.0; the list holds facts abou
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from leukoscope.core.errors import DataError
+from leukoscope.core.files import sha256_of
 from leukoscope.core.progress import progress
 from leukoscope.data.sources.names import IMAGE_SUFFIXES, parse_path
 
@@ -90,21 +90,15 @@ def verify(
     with progress("verify", len(known), "images") as advance:
         agree = _in_parallel(lambda pair: _has_bytes(pair[1], *listed[pair[0]]), known, advance)
     wrong = [file for (_, file), right in zip(known, agree, strict=True) if not right]
-    if labels_file is not None and sha256(labels_file) != PRELIM_LABELS_SHA256:
+    if labels_file is not None and sha256_of(labels_file) != PRELIM_LABELS_SHA256:
         wrong.append(labels_file)
     if wrong:
         raise DataError(_mismatch(wrong, len(known) + (labels_file is not None)))
     return Verification(matched=len(known), unknown=len(images) - len(known), mismatched=())
 
 
-def sha256(file: Path) -> str:
-    """The SHA-256 of a file's bytes in hexadecimal."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _has_bytes(file: Path, size: int, digest: str) -> bool:
-    return file.stat().st_size == size and sha256(file) == digest
+    return file.stat().st_size == size and sha256_of(file) == digest
 
 
 def _in_parallel(check: Callable, items: Sequence, advance: Callable[[int], None]) -> list[bool]:
