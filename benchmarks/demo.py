@@ -66,10 +66,10 @@ def scoring(clone: Path, pictures: Path) -> Measured:
         command = [python, "-m", "benchmarks.demo", "--with-mlflow", str(pictures)]
         subprocess.run(command, cwd=clone, env=_environment(), check=True, capture_output=True)
 
-    seconds = side_by_side(1, predict, pyfunc)
+    our_seconds, their_seconds = side_by_side(1, predict, pyfunc)
     p_all = np.loadtxt(ours, delimiter=",", skiprows=1, usecols=2)
     np.testing.assert_allclose(p_all, np.load(peer), rtol=0, atol=1e-4)
-    return duration(f"scoring {FILES:,} BMPs / mlflow.pyfunc", *seconds, Reach(2))
+    return duration(f"scoring {FILES:,} BMPs / mlflow.pyfunc", our_seconds, their_seconds, Reach(2))
 
 
 def score_with_mlflow(pictures: Path) -> None:

@@ -92,6 +92,7 @@ def be_server(model: Path, kind: str) -> None:
     from leukoscope.serving.limits import Limits
     from leukoscope.serving.live import AT_ONCE, Live, Loaded
     from leukoscope.serving.server import bound, serve
+    from tests.fixtures.decisions import decision_at, point
 
     class OneModel(Live):
         """A model that is in no registry."""
@@ -99,15 +100,7 @@ def be_server(model: Path, kind: str) -> None:
         def __init__(self, current: Loaded) -> None:
             self.data_name, self.pinned, self.problem, self.current = "synthetic", True, None, current
 
-    point = {"threshold": 0.5, "refer_low": None, "refer_high": None}
-    decision = {
-        "row": "benchmark",
-        "settings": {"frame": FRAME},
-        "pooled": point,
-        "data": {"name": "synthetic", "kind": "synthetic"},
-        "weights_kind": "untrained",
-        "training_images": {},
-    }
+    decision = decision_at(point(0.5), FRAME, "benchmark")
     scorer = Scorer(model, FRAME, BATCH if kind == "singles" else 1)
     live = OneModel(Loaded(Champion(decision, "0", model=scorer), AT_ONCE if kind == "batches" else 1))
     opened = bound("127.0.0.1", 0)

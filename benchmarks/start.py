@@ -15,12 +15,12 @@ TYPER = (sys.executable, "-c", "import typer")
 def main() -> None:
     """Measure and report."""
     subprocess.run(HELP, check=True, stdout=subprocess.PIPE)  # once beforehand, so that the files are in memory
-    seconds = side_by_side(
+    ours, peer = side_by_side(
         9,
         lambda: subprocess.run(HELP, check=True, stdout=subprocess.PIPE),
         lambda: subprocess.run(TYPER, check=True),
     )
-    report(duration("leukoscope --help / import typer", *seconds, Reach(0.5, at_most=True, unit="s")))
+    report(duration("leukoscope --help / import typer", ours, peer, Reach(0.5, at_most=True, unit="s")))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """A row's frozen features of every image and view."""
 
 import json
-from pathlib import Path
 
 import pandas as pd
 from _stage import main
@@ -15,14 +14,14 @@ from leukoscope.features.embedding import embed, reference_pack
 
 def run(name: str) -> str:
     """Write data/features/<row>."""
-    row = json.loads(Path(f"data/plan/{name}.json").read_text())
-    folder = Path("data/features") / name
-    images = pd.read_parquet("data/images.parquet", columns=["image_id", "sha256"])
-    packed = open_pack(Path("data/packed"), row["frame"], row["size"])
+    row = json.loads((checkout.PLAN / f"{name}.json").read_text())
+    folder = checkout.features(name)
+    images = pd.read_parquet(checkout.IMAGES, columns=["image_id", "sha256"])
+    packed = open_pack(checkout.PACKED, row["frame"], row["size"])
     if row["mode"] == "finetune":
         reference_pack(row, packed, folder)
         return str(folder)
-    draws = pd.read_parquet("data/augment/draws.parquet")
+    draws = pd.read_parquet(checkout.DRAWS)
     params = load_params()
     keep_black = params.augment.keep_black
     embed(row, images, packed, draws, keep_black, checkout.store(), folder, engine_of(params.compute))

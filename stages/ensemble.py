@@ -16,7 +16,7 @@ def run(name: str, protocol: str) -> str:
     """Write models/<ensemble>-<protocol>/decision.json and results/<ensemble>-<protocol>."""
     params = load_params()
     listed = json.loads((checkout.members(name) / f"{protocol}.json").read_text())
-    images = pd.read_parquet("data/images.parquet", columns=["image_id", "cell_area"])
+    images = pd.read_parquet(checkout.IMAGES, columns=["image_id", "cell_area"])
     members = ensembles.read_members(listed, protocol)
     predictions = ensembles.mean_predictions(name, members)
     decision = ensembles.decide_ensemble(name, members, predictions, params.threshold, params.evaluate)

@@ -5,6 +5,7 @@ from _stage import main
 
 from leukoscope.artifacts.decision import Decision
 from leukoscope.config.params import load_params
+from leukoscope.config.rows import Protocol
 from leukoscope.core import checkout
 from leukoscope.core.files import write_json
 from leukoscope.evaluation.checks import refuse_other_data, refuse_seen_images
@@ -16,7 +17,7 @@ from leukoscope.training import saved_folds
 from leukoscope.training.inputs import read_inputs
 
 
-def run(name: str, protocol: str) -> str:
+def run(name: str, protocol: Protocol) -> str:
     """Write results/<row>-<protocol> and data/evaluated/<protocol>/<row>.json."""
     params = load_params()
     inputs = read_inputs(params, name, protocol)

@@ -3,13 +3,14 @@
 from _stage import main
 
 from leukoscope.config.params import load_params
+from leukoscope.core import checkout
 from leukoscope.data.sources.fetch import fetch
 
 
 def run() -> str:
     """Write data/raw."""
     print(fetch(load_params().fetch))
-    return "data/raw"
+    return str(checkout.RAW)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,15 @@
 from _stage import main
 
 from leukoscope.config.params import load_params
+from leukoscope.core import checkout
 from leukoscope.report.page import write_report
 
 
 def run() -> str:
     """Write reports/index.html, reports/summary.json and reports/plots."""
     write_report(load_params())
-    return "reports/index.html"
+    return str(checkout.PAGE)
 
 
 if __name__ == "__main__":
-    main(run, "; next: open reports/index.html; uv run leukoscope summary")
+    main(run, f"; next: open {checkout.PAGE}; uv run leukoscope summary")

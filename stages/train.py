@@ -4,6 +4,7 @@ import pandas as pd
 from _stage import main
 
 from leukoscope.config.params import load_params
+from leukoscope.config.rows import Protocol
 from leukoscope.core import checkout
 from leukoscope.core.checkout import TIMING_FILE
 from leukoscope.core.files import new_folder, write_json
@@ -16,7 +17,7 @@ from leukoscope.training.timing import EpochClock
 from leukoscope.training.training import Training
 
 
-def run(name: str, protocol: str) -> str:
+def run(name: str, protocol: Protocol) -> str:
     """Write models/<row>-<protocol>."""
     params = load_params()
     inputs = read_inputs(params, name, protocol)

@@ -146,7 +146,8 @@ def draw_distributions(sets: dict[str, pd.DataFrame], file: Path) -> None:
         axes.flat, ["area", "red", "green", "blue", "fine texture (1-2 px)", "solidity"], strict=True
     ):
         pooled = pd.concat(cells[name] for cells in sets.values())
-        bins = np.linspace(*np.quantile(pooled, [0.002, 0.998]), 40)
+        low, high = np.quantile(pooled, [0.002, 0.998])
+        bins = np.linspace(low, high, 40)
         for label, colour in ((1, "tab:red"), (0, "tab:blue")):
             for source, cells in sets.items():
                 style = {"histtype": "step", "lw": 1.6} if source == "real" else {"alpha": 0.3}

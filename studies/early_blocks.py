@@ -57,7 +57,7 @@ def main() -> None:
     with progress("folds", params.split.folds, "folds") as advance:
         for fold, sides in split.groupby("fold"):
             at = np.searchsorted(tested, data.positions(sides, "test"))
-            for name, (p, spent) in fold_ways(weights, data, sides, seed=1000 * SEED + int(fold)).items():
+            for name, (p, spent) in fold_ways(weights, data, sides, seed=1000 * SEED + int(str(fold))).items():
                 p_all[name][at] = p
                 seconds[name].append(spent)
             advance(1)
@@ -66,9 +66,10 @@ def main() -> None:
 
 def pictures(images: pd.DataFrame) -> TrainingData:
     """The packed pictures and what is known of them."""
-    columns = images["image_id"], images["sha256"], images["label"].fillna(-1).astype(int), images["group"]
+    labels = images["label"].fillna(-1).astype(int).to_numpy()
+    image_ids, sha256, groups = (images[name].to_numpy() for name in ("image_id", "sha256", "group"))
     packed = open_pack(Path("data/packed"), FRAME, FRAME)
-    return TrainingData(*(column.to_numpy() for column in columns), features=None, packed=packed)
+    return TrainingData(image_ids, sha256, labels, groups, None, packed)
 
 
 def fold_ways(weights: str, data: TrainingData, sides: pd.DataFrame, seed: int) -> dict[str, tuple[np.ndarray, float]]:
@@ -78,11 +79,11 @@ def fold_ways(weights: str, data: TrainingData, sides: pd.DataFrame, seed: int) 
     blocks = early_blocks(weights)
     seen = {side: features(blocks, data, at) for side, at in (("train", train), ("val", val), ("test", test))}
     mean, scale = seen["train"].mean(axis=0), seen["train"].std(axis=0) + 1e-6
-    known = [
+    known, validating = (
         Examples((seen[side] - mean) / scale, data.labels[at], data.groups[at], np.zeros(len(at), int))
         for side, at in (("train", train), ("val", val))
-    ]
-    first = Fitter(METHODS["plain"], len(mean), np.zeros(1)).fit(*known, seed=seed)
+    )
+    first = Fitter(METHODS["plain"], len(mean), np.zeros(1)).fit(known, validating, seed)
     found = {FROZEN: (expit(first.logits((seen["test"] - mean) / scale)), time.process_time() - started)}
     for name, rate in RATES.items():
         started = time.process_time()

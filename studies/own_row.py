@@ -226,7 +226,7 @@ def studied_inside(bench: Bench, sides: pd.DataFrame, seed: int) -> tuple[Choice
         return Choice(**picked, settings=tuple((name, values[name]) for name in RANGES))
 
     def objective(trial: optuna.Trial) -> float:
-        values = {name: trial.suggest_categorical(name, list(of)) for name, of in options.items()}
+        values: dict[str, Any] = {name: trial.suggest_categorical(name, list(of)) for name, of in options.items()}
         values |= {name: trial.suggest_float(name, low, high, log=True) for name, (low, high) in RANGES.items()}
         scores = inside.scores(choice_of(values))
         trial.set_user_attr(SCORES, scores)

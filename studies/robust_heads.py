@@ -85,8 +85,9 @@ def training_data(images: pd.DataFrame, name: str, folder: Path = Path("data/fea
     features, _ = read_features(folder / name)
     if features is None:
         raise DataError(f"row {name} finetunes and has no features: name a frozen row")
-    columns = images["image_id"], images["sha256"], images["label"].fillna(-1).astype(int), images["group"]
-    return TrainingData(*(column.to_numpy() for column in columns), features=np.asarray(features), packed=None)
+    labels = images["label"].fillna(-1).astype(int).to_numpy()
+    image_ids, sha256, groups = (images[name].to_numpy() for name in ("image_id", "sha256", "group"))
+    return TrainingData(image_ids, sha256, labels, groups, np.asarray(features), None)
 
 
 def deals(row: ModelSettings, images: pd.DataFrame, data: TrainingData, folds: int) -> list[Deal]:
@@ -108,7 +109,7 @@ def deals(row: ModelSettings, images: pd.DataFrame, data: TrainingData, folds: i
             deal = Deal(data.labels[tested], data.groups[tested])
             for fold, sides in split.groupby("fold"):
                 at = data.positions(sides, "test")
-                fitted = fold_methods(row, data, sides, fitters, seed=1000 * seed + int(fold))
+                fitted = fold_methods(row, data, sides, fitters, seed=1000 * seed + int(str(fold)))
                 for name, one in fitted.items():
                     p = deal.p.setdefault(name, np.full(len(tested), np.nan))
                     p[np.searchsorted(tested, at)] = one.p
@@ -144,18 +145,18 @@ def fold_methods(
         fitted[name] = Fitted(predict(as_layers(machines[name], "kernel").predict_on_batch, row, data, test), seconds)
     seen = as_inputs(row, data, machines["kernel"].comparison, train, val, test)
     _, environment = environments(data)
-    examples = [
+    training, validating = (
         Examples(x, labels, groups, np.repeat(environment[at], views))
         for at, views in ((train, 1 + row.views), (val, 1))
         for x, labels, groups in [by_view(vectors(seen, at, views))]
-    ]
+    )
     losses, trained = {}, fitters(seen.vectors().shape[-1])
     for name, fitter in trained.items():
         started = time.process_time()
-        sigmoids = calibrated(fitter.fit(*examples, seed=seed), examples[1])
+        sigmoids = calibrated(fitter.fit(training, validating, seed), validating)
         seconds = time.process_time() - started
         fitted[name] = Fitted(predict(sigmoids, row, seen, test), seconds)
-        losses[name] = log_loss(examples[1].labels, sigmoids(examples[1].features)[:, 1])
+        losses[name] = log_loss(validating.labels, sigmoids(validating.features)[:, 1])
     chosen = fitted[min(losses, key=losses.__getitem__)]
     return {**fitted, CHOSEN: Fitted(chosen.p, sum(fitted[name].seconds for name in trained))}
 
@@ -163,8 +164,8 @@ def fold_methods(
 def calibrated(head: Head, val: Examples) -> Callable[[np.ndarray], np.ndarray]:
     """From a head's inputs to sigmoids [n, 2] (hem, ALL), after Platt on val."""
     scale = platt(val.labels, expit(head.logits(val.features)))
-    slope = max(scale["slope"], SMALLEST_WEIGHT)
-    return lambda x: expit(np.multiply.outer(slope * head.logits(x) + scale["intercept"], [-1, 1]))
+    slope = max(scale.slope, SMALLEST_WEIGHT)
+    return lambda x: expit(np.multiply.outer(slope * head.logits(x) + scale.intercept, [-1, 1]))
 
 
 def vectors(data: TrainingData, at: np.ndarray, views: int) -> Vectors:

@@ -19,16 +19,10 @@ from leukoscope.prediction import shards
 from leukoscope.prediction.command import Wanted, predict_shards
 from leukoscope.registry.champion import Version
 from leukoscope.registry.runtime import SCORING_FILE
+from tests.fixtures.decisions import decision_at, point
 
 FRAME = 300
-DECISION = {
-    "row": "arithmetic",
-    "settings": {"frame": FRAME, "rotations": 1},
-    "data": {"name": "generated", "kind": "synthetic"},
-    "weights_kind": "none",
-    "pooled": {"threshold": 0.5, "refer_low": 0.48, "refer_high": 0.52, "calibration": {"slope": 1.0, "intercept": 0}},
-    "training_images": {},
-}
+DECISION = decision_at(point(0.5, (0.48, 0.52)), FRAME)
 
 
 def model_into(version: Path) -> None:

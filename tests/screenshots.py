@@ -20,7 +20,7 @@ from pathlib import Path
 
 from leukoscope.config.params import load_params
 from leukoscope.core.errors import DataError
-from leukoscope.tracking.runs import pages as mlflow_pages
+from leukoscope.tracking import pages as mlflow_pages
 from tests.fixtures.browser import Page, chromium
 from tests.serving.screenshots import FIGURES, smaller
 

@@ -18,15 +18,12 @@ import pytest
 import leukoscope
 from leukoscope import by_subject, load_predictions, load_results, read_images
 from leukoscope.api import Model
-from leukoscope.config.params import Threshold
+from leukoscope.core.checkout import trained
 from leukoscope.core.errors import DataError
-from leukoscope.core.files import write_json
-from leukoscope.evaluation.results import summarise
 from leukoscope.prediction.command import Wanted, predict
 from leukoscope.prediction.output import COLUMNS
 from leukoscope.registry.champion import Champion
-from leukoscope.stats.operating_point import decide
-from tests.fixtures.trained_rows import EVALUATE, images, predictions
+from tests.fixtures.trained_rows import write_row
 from tests.prediction.conftest import cells, champion, folder, model_file, scorer  # noqa: F401
 
 
@@ -122,13 +119,10 @@ def test_prevalence_and_scale_are_columns(folder: Path, model: Model) -> None:
 
 
 def evaluated(root: Path, protocol: Any) -> None:
-    """A row as evaluation leaves it, without its models."""
-    said, results = predictions(3, protocol, 0), root / f"results/a_row-{protocol}"
-    decided = decide(said, Threshold(), EVALUATE)
-    about = {"row": "a_row", "protocol": protocol, "data": {"kind": "synthetic"}, "weights_kind": "untrained"}
-    write_json(root / f"models/a_row-{protocol}/decision.json", about | decided)
-    write_json(results / "metrics.json", summarise(said, decided["folds"], images(), EVALUATE))
-    said.to_parquet(results / "predictions.parquet", index=False)
+    """A row as evaluation leaves it, without its folds' models."""
+    write_row(root, "a_row", skill=3, protocol=protocol)
+    for model in trained("a_row", protocol, root).glob("*.keras"):
+        model.unlink()
 
 
 def test_results_and_predictions_are_those_of_the_pipeline(tmp_path: Path) -> None:

@@ -22,10 +22,10 @@ import numpy as np
 import pandas as pd
 
 from leukoscope.artifacts.decision import Decision
-from leukoscope.artifacts.metrics import Estimate, Metrics
+from leukoscope.artifacts.metrics import METRICS_FILE, Estimate, Metrics
 from leukoscope.artifacts.predictions import PREDICTIONS_FILE, read_predictions
 from leukoscope.config.params import load_params
-from leukoscope.core.checkout import results
+from leukoscope.core.checkout import MODELS, RESULTS, results
 from leukoscope.core.errors import DataError
 from leukoscope.imaging.reading import read_bytes
 from leukoscope.prediction.command import check_prevalence, score_files
@@ -169,11 +169,11 @@ def load_predictions(row: str, protocol: str, checkout: PathLike = ".") -> pd.Da
 
 def _evaluated(checkout: Path) -> Iterator[tuple[Decision, Path]]:
     """The decision and the results folder of each row and protocol."""
-    found = sorted(checkout.glob("results/*/metrics.json"))
+    found = sorted((checkout / RESULTS).glob(f"*/{METRICS_FILE}"))
     if not found:
-        raise DataError(f"{checkout / 'results'} has no metrics.json: run uv run dvc repro there")
+        raise DataError(f"{checkout / RESULTS} has no {METRICS_FILE}: run uv run dvc repro there")
     for metrics in found:
-        yield Decision.read(checkout / "models" / metrics.parent.name), metrics.parent
+        yield Decision.read(checkout / MODELS / metrics.parent.name), metrics.parent
 
 
 def _with_intervals(estimates: Mapping[str, Estimate]) -> dict[str, float | None]:

@@ -32,7 +32,7 @@ def test_local_work_imports_no_ray() -> None:
 
 def test_rows_side_by_side_need_ray() -> None:
     with pytest.raises(ConfigError, match=r"needs compute\.engine: ray; without it run uv run dvc repro evaluate"):
-        train_rows(Params(models=ROWS), ["a"], print)
+        train_rows(Params(models=ROWS), ["a"])
 
 
 def test_a_study_on_ray_needs_a_database() -> None:

@@ -89,7 +89,7 @@ def test_fetch_and_what_no_profile_names_stay(params: Path) -> None:
         )
     )
     commit(params.parent)
-    difference = apply_profile("cnmc-frozen", params)
+    difference = apply_profile("cnmc-frozen", params).difference("with profile cnmc-frozen")
     text = params.read_text()
     assert text[text.index("fetch:") : text.index("protocols:")] in params_of_head(params)
     assert load_params(params).evaluate.bootstrap == 300
@@ -110,16 +110,18 @@ def test_edits_that_git_lacks_are_not_written_over(params: Path) -> None:
 
 
 def test_a_profile_may_follow_another_that_is_not_committed_yet(params: Path) -> None:
-    assert apply_profile("cnmc", params)
-    assert apply_profile("cnmc-frozen", params)
-    assert apply_profile("demo", params)
+    assert apply_profile("cnmc", params).changed
+    assert apply_profile("cnmc-frozen", params).changed
+    assert apply_profile("demo", params).changed
     assert params.read_text() == CHECKED_IN
-    assert not apply_profile("demo", params)
+    again = apply_profile("demo", params)
+    assert not again.changed
+    assert again.difference("with profile demo") == ""
 
 
 def test_params_outside_git_are_rewritten_too(params: Path) -> None:
     shutil.rmtree(params.parent / ".git")
-    assert apply_profile("cnmc", params)
+    assert apply_profile("cnmc", params).changed
 
 
 def test_an_outcome_that_is_not_valid_is_not_written(params: Path) -> None:

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from leukoscope.core.errors import DataError
-from leukoscope.data.quality.duplicates import assign_groups, audit_text, find_duplicates
+from leukoscope.data.quality.audit import audit
+from leukoscope.data.quality.duplicates import assign_groups, find_duplicates
 from leukoscope.data.quality.likeness import TURNS, turned, turned_hashes
 from leukoscope.data.quality.manifest import build_manifest
 from leukoscope.imaging.cell import find_cell, perceptual_hash, portrait
@@ -115,7 +116,7 @@ def test_without_duplicates_the_table_is_empty_and_typed(tmp_path: Path) -> None
 
 def test_the_audit_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"validation\.json is missing: run dvc repro validate"):
-        audit_text(tmp_path)
+        audit(tmp_path)
 
 
 @pytest.mark.cnmc

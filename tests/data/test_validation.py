@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from leukoscope.cli.words import of_audit
 from leukoscope.config.params import Validate
 from leukoscope.core.errors import DataError
-from leukoscope.data.quality.duplicates import audit_text
+from leukoscope.data.quality.audit import audit
 from leukoscope.data.quality.manifest import SCHEMA
 from leukoscope.data.quality.validation import ValidationSummary, validate
 from tests.fixtures.raw_folders import Shot, drawn, encoded, photographed_again, resized, sound_shots, write_raw
@@ -156,7 +157,7 @@ def test_the_audit_tells_who_was_joined_and_why(tmp_path: Path) -> None:
     table = pd.read_csv(tmp_path / "reports/validation/duplicates.csv", dtype=str)
     assert list(table["kind"]) == ["identical", "same-cell", "near"]  # those that join subjects come first
     assert list(table["group"]) == ["1+2", "H1+H2", "1+2"]
-    text = audit_text(tmp_path / "reports")
+    text = of_audit(audit(tmp_path / "reports"))
     for part in (
         "15 images",
         "1 identical pairs, 1 of them between different subjects",

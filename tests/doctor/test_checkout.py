@@ -22,9 +22,9 @@ from leukoscope.config.params import Fetch, Params, load_params
 from leukoscope.core.errors import DataError
 from leukoscope.data.sources.fetch import fetch
 from leukoscope.doctor import checkout as doctor
+from leukoscope.registry import versions
 from leukoscope.registry.files import MODEL_FILE
 from leukoscope.registry.promotion import register
-from leukoscope.registry.versions import versions
 from tests.fixtures.checkout import ROOT
 from tests.fixtures.stores import checkout_with_store, empty_checkout
 from tests.fixtures.trained_rows import images, params, splits, write_params, write_row

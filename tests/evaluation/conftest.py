@@ -1,7 +1,6 @@
 """Predictions whose cells depend on their subject, as real ones do."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +10,8 @@ from numpy.typing import NDArray
 from leukoscope.artifacts.predictions import labels_and_scores, side_of
 from leukoscope.config.params import Evaluate
 from leukoscope.stats.metrics import Labels, Scores
+from leukoscope.stats.points import Calibration, OperatingPoint
+from tests.fixtures.decisions import point
 
 SETTINGS = Evaluate(bootstrap=400)
 
@@ -64,16 +65,16 @@ def images(predictions: pd.DataFrame) -> pd.DataFrame:
     return images_of(predictions)
 
 
-def decided(*thresholds: float) -> dict[str, dict[str, Any]]:
+def decided(*thresholds: float) -> dict[str, OperatingPoint]:
     """What decision.json says of folds 0, 1, ... with these thresholds and different scalings."""
     return {
-        str(fold): {"threshold": threshold, "calibration": {"slope": 0.8 + fold / 10, "intercept": 0.2 - fold / 10}}
+        str(fold): point(threshold, calibration=Calibration(slope=0.8 + fold / 10, intercept=0.2 - fold / 10))
         for fold, threshold in enumerate(thresholds)
     }
 
 
 @pytest.fixture(scope="session")
-def folds() -> dict[str, dict[str, Any]]:
+def folds() -> dict[str, OperatingPoint]:
     return decided(0.4, 0.6, 0.7)
 
 

@@ -40,14 +40,14 @@ def training_history(epochs=(6, 4, 9), head_epochs=9):
 
 
 @pytest.fixture(scope="module")
-def summary(predictions, folds, images, settings):
-    return summarise(predictions, folds, images, settings)
+def side(predictions, folds, images, settings):
+    return summarise(predictions, folds, images, settings).test
 
 
 @pytest.fixture(scope="module")
-def folder(predictions, summary, folds, settings, tmp_path_factory):
+def folder(predictions, side, folds, settings, tmp_path_factory):
     folder = tmp_path_factory.mktemp("figures")
-    write_figures(folder, HEADING, predictions, training_history(), summary, folds, settings)
+    write_figures(folder, HEADING, predictions, training_history(), side, folds, settings)
     return folder
 
 
@@ -64,10 +64,10 @@ def test_a_figure_is_not_blank_and_nothing_runs_over_its_edge(folder, name):
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 20
 
 
-def test_the_same_result_gives_the_same_bytes(folder, predictions, summary, folds, settings, tmp_path):
+def test_the_same_result_gives_the_same_bytes(folder, predictions, side, folds, settings, tmp_path):
     with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "pink"}):  # as a matplotlibrc might say
         write_figures(
-            tmp_path, HEADING, predictions.sample(frac=1, random_state=1), training_history(), summary, folds, settings
+            tmp_path, HEADING, predictions.sample(frac=1, random_state=1), training_history(), side, folds, settings
         )
     first, second = (
         {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in place.iterdir()}
@@ -80,43 +80,43 @@ def test_a_figure_names_no_version_and_no_date(folder):
     assert not {"Software", "Creation Time", "Date"} & set(Image.open(folder / "roc.png").info)
 
 
-def every_figure(heading, predictions, history, summary, folds, settings):
+def every_figure(heading, predictions, history, side, folds, settings):
     return {
-        "confusion": figures.confusion_figure(heading, summary["test"]),
+        "confusion": figures.confusion_figure(heading, side),
         "accuracy": figures.accuracy_figure(heading, history),
         "loss": figures.loss_figure(heading, history),
-        "roc": figures.roc_figure(heading, predictions, summary["test"]),
+        "roc": figures.roc_figure(heading, predictions, side),
         "subjects": figures.subjects_figure(heading, subject_table(predictions)),
-        "calibration": figures.calibration_figure(heading, predictions, summary["test"], folds, settings),
+        "calibration": figures.calibration_figure(heading, predictions, side, folds, settings),
     }
 
 
-def test_every_figure_says_its_row_its_protocol_and_what_its_cells_are(predictions, summary, folds, settings):
-    for figure in every_figure(HEADING, predictions, training_history(), summary, folds, settings).values():
+def test_every_figure_says_its_row_its_protocol_and_what_its_cells_are(predictions, side, folds, settings):
+    for figure in every_figure(HEADING, predictions, training_history(), side, folds, settings).values():
         title = figure.get_suptitle()
         assert "proposed_efficientnetb3" in title
         assert "split by image: leaky" in title
         assert "synthetic cells" in figure.get_supxlabel()
 
 
-def test_a_figure_without_a_note_has_none(predictions, summary, folds, settings):
+def test_a_figure_without_a_note_has_none(predictions, side, folds, settings):
     for figure in every_figure(
-        Heading("row", "subject"), predictions, training_history(), summary, folds, settings
+        Heading("row", "subject"), predictions, training_history(), side, folds, settings
     ).values():
         assert figure.get_suptitle() == "row\nunseen subjects"
         assert figure.get_supxlabel() == ""
 
 
-def test_the_roc_title_has_the_interval_over_groups(predictions, summary):
-    test = summary["test"]
-    text = figures.roc_figure(HEADING, predictions, test).axes[0].get_title(loc="left")
-    assert f"{test['auroc']:.3f}" in text
-    assert f"{test['auroc_low']:.3f} to {test['auroc_high']:.3f}" in text
+def test_the_roc_title_has_the_interval_over_groups(predictions, side):
+    auroc = side.estimate("auroc")
+    text = figures.roc_figure(HEADING, predictions, side).axes[0].get_title(loc="left")
+    assert f"{auroc.value:.3f}" in text
+    assert f"{auroc.low:.3f} to {auroc.high:.3f}" in text
 
 
 def test_the_roc_title_says_why_there_is_no_interval(make_predictions, folds, settings):
     made = make_predictions(subjects_hem=2)
-    side = summarise(made, folds, images_of(made), settings)["test"]
+    side = summarise(made, folds, images_of(made), settings).test
     text = figures.roc_figure(HEADING, made, side).axes[0].get_title(loc="left")
     assert "2 groups of hem" in " ".join(text.split())
 
@@ -134,8 +134,8 @@ def test_a_line_shows_where_all_layers_begin_to_train():
     assert 3.5 in [line.get_xdata()[0] for line in axes.lines]
 
 
-def test_calibration_is_drawn_before_and_after_scaling(predictions, summary, folds, settings):
-    figure = figures.calibration_figure(HEADING, predictions, summary["test"], folds, settings)
+def test_calibration_is_drawn_before_and_after_scaling(predictions, side, folds, settings):
+    figure = figures.calibration_figure(HEADING, predictions, side, folds, settings)
     upper, lower = figure.axes
     assert [text.get_text() for text in upper.get_legend().get_texts()] == ["perfect", "as it is", "after scaling"]
     before, after = (points.get_offsets() for points in upper.collections if isinstance(points, PathCollection))
@@ -148,7 +148,7 @@ def test_calibration_is_drawn_before_and_after_scaling(predictions, summary, fol
     known = ~np.isnan(bounds).any(axis=1)
     assert known.sum() > ECE_BINS / 2
     assert np.all((bounds[known, 0] <= before[known, 1]) & (before[known, 1] <= bounds[known, 1]))
-    calibration = summary["test"]["calibration"]
+    calibration = side.content["calibration"]
     for of in calibration.values():
         assert f"{of['ece']:.3f}" in upper.get_title(loc="left")
 

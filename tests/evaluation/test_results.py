@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from sklearn import metrics as reference
 
+from leukoscope.artifacts.metrics import Metrics
 from leukoscope.config.params import Evaluate
 from leukoscope.core.errors import DataError
-from leukoscope.core.files import write_json
 from leukoscope.evaluation.baseline import over_area
 from leukoscope.evaluation.results import ROC_POINTS, confusion_table, roc_table, subject_table, summarise, write_tables
 from leukoscope.stats.calibration import slope_and_intercept
@@ -17,7 +17,7 @@ from tests.evaluation.conftest import decided, images_of
 
 @pytest.fixture(scope="module")
 def summary(predictions, folds, images, settings):
-    return summarise(predictions, folds, images, settings)
+    return summarise(predictions, folds, images, settings).content
 
 
 def of_side(predictions, side):
@@ -40,7 +40,7 @@ def test_a_sides_figures_are_those_of_its_pooled_rows(summary, predictions, side
 
 def test_each_fold_is_called_at_its_own_threshold(summary, predictions, folds):
     rows = of_side(predictions, "test")
-    called = rows["p_all"] > np.array([folds[str(fold)]["threshold"] for fold in rows["fold"]])
+    called = rows["p_all"] > np.array([folds[str(fold)].threshold for fold in rows["fold"]])
     at_threshold = summary["test"]["at_threshold"]
     assert at_threshold["sensitivity"] == pytest.approx(reference.recall_score(rows["label"], called))
     assert at_threshold["specificity"] == pytest.approx(reference.recall_score(rows["label"], called, pos_label=0))
@@ -50,7 +50,7 @@ def test_each_fold_is_called_at_its_own_threshold(summary, predictions, folds):
 
 def test_the_train_side_counts_each_image_once_however_many_folds_train_on_it(make_predictions, settings):
     made = make_predictions(folds=5)
-    found = summarise(made, decided(*[0.5] * 5), images_of(made), settings)
+    found = summarise(made, decided(*[0.5] * 5), images_of(made), settings).content
     assert found["train"]["n"] == found["test"]["n"] == made["image_id"].nunique()
     assert found["train"]["n_predictions"] == 3 * found["train"]["n"]
     assert found["train"]["n_groups_effective"] == found["test"]["n_groups_effective"]
@@ -101,7 +101,7 @@ def test_the_sensitivity_at_a_specificity_is_read_off_the_sides_own_curve(summar
 
 def test_all_of_table_iv_is_there_at_the_chosen_threshold(summary, predictions, folds):
     rows = of_side(predictions, "test")
-    called = rows["p_all"] > np.array([folds[str(fold)]["threshold"] for fold in rows["fold"]])
+    called = rows["p_all"] > np.array([folds[str(fold)].threshold for fold in rows["fold"]])
     found = summary["test"]["at_threshold"]
     assert found["accuracy"] == pytest.approx(reference.accuracy_score(rows["label"], called))
     assert found["precision"] == pytest.approx(reference.precision_score(rows["label"], called))
@@ -118,7 +118,7 @@ def test_the_brier_score_is_held_against_the_prevalence_of_each_folds_train_side
     assert test["brier_prevalence"] == pytest.approx(np.mean((forecast - rows["label"]) ** 2))
     assert test["brier_skill"] == pytest.approx(1 - test["brier"] / test["brier_prevalence"])
     known = predictions.assign(p_all=predictions["fold"].map(share))
-    told = summarise(known, decided(0.5, 0.5, 0.5), images_of(known), Evaluate(bootstrap=100))["test"]
+    told = summarise(known, decided(0.5, 0.5, 0.5), images_of(known), Evaluate(bootstrap=100)).test.content
     assert (told["brier_skill"], told["brier_skill_low"], told["brier_skill_high"]) == pytest.approx((0, 0, 0))
 
 
@@ -126,7 +126,8 @@ def test_calibration_is_measured_before_and_after_each_folds_own_scaling(summary
     rows = of_side(predictions, "test")
     logit = np.log(rows["p_all"] / (1 - rows["p_all"]))
     slope, intercept = (
-        np.array([folds[str(fold)]["calibration"][name] for fold in rows["fold"]]) for name in ("slope", "intercept")
+        np.array([getattr(folds[str(fold)].calibration, name) for fold in rows["fold"]])
+        for name in ("slope", "intercept")
     )
     scaled = 1 / (1 + np.exp(-(slope * logit.to_numpy() + intercept)))
     found = summary["test"]["calibration"]
@@ -140,7 +141,7 @@ def test_calibration_is_measured_before_and_after_each_folds_own_scaling(summary
 
 def test_classes_apart_have_no_slope_and_say_so(predictions, folds, images, settings):
     apart = predictions.assign(p_all=(predictions["p_all"] + predictions["label"]) / 2)
-    found = summarise(apart, folds, images, settings)["test"]["calibration"]["raw"]
+    found = summarise(apart, folds, images, settings).test.content["calibration"]["raw"]
     assert (found["slope"], found["slope_low"]) == (None, None)
     assert found["undefined"] == {"slope": "the classes do not overlap"}
 
@@ -159,7 +160,7 @@ def test_fewer_than_ten_groups_of_a_class_are_indicative(settings, groups, indic
     ]
     table = pd.DataFrame(rows).merge(pd.DataFrame({"side": ["test", "val", "train"], "fold": 0}), how="cross")
     table["p_all"] = np.random.default_rng(0).random(len(table))
-    found = summarise(table, decided(0.5), images_of(table), settings)["test"]
+    found = summarise(table, decided(0.5), images_of(table), settings).test.content
     assert found["classes"]["hem"]["n_groups_effective"] == groups
     assert found["indicative"] == indicative
 
@@ -174,27 +175,26 @@ def test_the_area_within_folds_counts_each_pair_of_a_fold_once(summary, predicti
 
 def test_the_area_within_folds_ignores_how_folds_scale_p(predictions, folds, images, settings):
     shifted = predictions.assign(p_all=(predictions["p_all"] + predictions["fold"]) / 3)
-    plain, found = (summarise(table, folds, images, settings)["test"] for table in (predictions, shifted))
+    plain, found = (summarise(table, folds, images, settings).test.content for table in (predictions, shifted))
     assert found["auroc_within_folds"] == pytest.approx(plain["auroc_within_folds"])
     assert found["auroc"] < plain["auroc"] - 0.05
 
 
 def test_the_order_of_rows_changes_no_digit(summary, predictions, folds, images, settings):
     shuffled = predictions.sample(frac=1, random_state=0)
-    assert summarise(shuffled, folds, images, settings) == summary
+    assert summarise(shuffled, folds, images, settings).content == summary
 
 
 def test_metrics_json_holds_plain_values(summary, tmp_path):
-    write_json(tmp_path / "metrics.json", summary)
+    Metrics(summary).write(tmp_path)
     assert json.loads((tmp_path / "metrics.json").read_text()) == summary
 
 
 def test_values_that_cannot_be_had_are_null_and_say_why(make_predictions, settings):
     made = make_predictions(subjects_hem=2)
     made["p_all"] /= 2.5
-    found = json.loads(json.dumps(summarise(made, decided(*[0.2] * 3), images_of(made), settings), allow_nan=False))[
-        "test"
-    ]
+    content = summarise(made, decided(*[0.2] * 3), images_of(made), settings).content
+    found = json.loads(json.dumps(content, allow_nan=False))["test"]
     assert found["precision"] is None
     assert found["undefined"] == {"precision": "no image was called ALL"}
     assert found["auroc"] is not None

@@ -14,8 +14,8 @@ from leukoscope.data.synthetic.cells import fixed_cells
 from leukoscope.evaluation.figures import ORANGE
 from leukoscope.imaging.framing import centre_frame
 from leukoscope.imaging.reading import read_rgb
+from leukoscope.registry import loading
 from leukoscope.registry.promotion import register
-from leukoscope.registry.versions import loading
 from tests.fixtures.stores import checkout_with_store
 from tests.fixtures.trained_rows import images, params, splits, write_params, write_row
 
@@ -61,12 +61,11 @@ def test_each_image_has_a_picture_of_its_own_with_p_and_call_in_the_table(
     assert sorted(path.name for path in out.iterdir()) == sorted(names)
     champion = loading.load_champion("cells")
     files = ["cells/cell 0.png", "cells/cell 1.png", "cells/other/cell 0.png"]
-    frame = champion.decision["settings"]["frame"]
-    expected = list(champion.model.p_all(centre_frame(read_rgb(file), frame) for file in files))
+    expected = list(champion.model.p_all(centre_frame(read_rgb(file), champion.frame) for file in files))
     lines = said.out.splitlines()
     assert lines[0].split() == ["file", "p_all", "call", "version", "picture"]
     for line, file, p_all, name in zip(lines[1:], files, expected, names, strict=True):
-        call = "ALL" if p_all > champion.decision["pooled"]["threshold"] else "hem"
+        call = "ALL" if p_all > champion.threshold else "hem"
         assert line.split()[:2] == file.split()
         assert f"{p_all:.3f} {call}" in " ".join(line.split())
         assert line.endswith(name)

@@ -6,9 +6,10 @@ from typing import Literal
 import keras
 import pytest
 
+from leukoscope.artifacts.decision import Parameters, parameters_of
 from leukoscope.config.rows import ModelSettings
 from leukoscope.core.files import write_json
-from leukoscope.features.architecture import describe, parameters, whole_row
+from leukoscope.features.architecture import describe, whole_row
 from leukoscope.features.engine import LAYERS_FILE
 from leukoscope.features.passes import BackbonePass
 from leukoscope.training.assembly import trainable_model
@@ -41,10 +42,9 @@ def test_a_backbone_is_one_entry_and_a_head_is_told_layer_by_layer(backbone: ker
 
 def test_every_weight_is_counted_once_and_those_that_train_apart(backbone: keras.Model) -> None:
     model = trainable_model(backbone, build_head(ROW, 8), "max", "fold_0")
-    assert parameters(describe(model)) == {
-        "total": model.count_params(),
-        "trainable": sum(weight.numpy().size for weight in model.trainable_weights),
-    }
+    assert parameters_of(describe(model)) == Parameters(
+        total=model.count_params(), trainable=sum(weight.numpy().size for weight in model.trainable_weights)
+    )
 
 
 @pytest.mark.parametrize("pooling", ["max", "avg"])
@@ -59,8 +59,8 @@ def test_a_frozen_row_consists_of_the_same_layers_and_trains_its_head_alone(
     assert [(layer["kind"], layer["output"], layer["parameters"]) for layer in frozen] == [
         (layer["kind"], layer["output"], layer["parameters"]) for layer in finetuned
     ]
-    assert parameters(frozen)["total"] == parameters(finetuned)["total"]
-    assert parameters(frozen)["trainable"] == sum(weight.numpy().size for weight in head.trainable_weights)
+    assert parameters_of(frozen).total == parameters_of(finetuned).total
+    assert parameters_of(frozen).trainable == sum(weight.numpy().size for weight in head.trainable_weights)
 
 
 def test_a_regularizer_of_strength_0_is_not_told(backbone: keras.Model) -> None:

@@ -7,13 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from leukoscope.artifacts.decision import Parameters, parameters_of
+from leukoscope.cli.words import of_weights
 from leukoscope.config.params import Params
 from leukoscope.config.rows import Branch, ModelSettings
 from leukoscope.data.synthetic.cells import fixed_cells
-from leukoscope.features.architecture import parameters, whole_row
+from leukoscope.features.architecture import whole_row
 from leukoscope.features.backbones import build_backbone, weights_identity, weights_of_row
 from leukoscope.features.embedding import embed, pooled_features, read_features
-from leukoscope.features.inventory import weights_text
+from leukoscope.features.inventory import starts
 from leukoscope.features.pooling import parts_of_columns
 from leukoscope.features.weights import kinds_of_row
 from leukoscope.imaging.framing import frame_and_resize
@@ -109,10 +111,9 @@ def test_what_a_row_consists_of_and_where_its_columns_come_from(
     networks = [build_backbone("mobilenet", "none", FRAME, SIZE, FIRST)]
     networks.append(build_backbone("mobilenetv2", "none", FRAME, SIZE, SECOND))
     head = build_head(ROW, COLUMNS).count_params()
-    assert parameters(layers) == {
-        "total": sum(network.count_params() for network in networks) + head,
-        "trainable": head,
-    }
+    assert parameters_of(layers) == Parameters(
+        total=sum(network.count_params() for network in networks) + head, trainable=head
+    )
 
     parts = parts_of_columns(about, about["maps"])
     assert [part.columns.stop for part in parts[:-1]] == [part.columns.start for part in parts[1:]]
@@ -172,7 +173,7 @@ def test_weights_are_those_of_both_and_untrained_where_either_is() -> None:
 def test_the_weights_of_both_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     beside = {"backbone": "resnet50", "weights": "nowhere.weights.h5"}
-    text = weights_text(Params(models={"a_row": {"backbone": "mobilenet", "size": 128, "beside": beside}}))
+    text = of_weights(starts(Params(models={"a_row": {"backbone": "mobilenet", "size": 128, "beside": beside}})))
     listed = [line.split() for line in text.splitlines()]
     assert [words[1:] for words in listed if words[:1] == ["a_row"]] == [
         ["mobilenet", "at", "128", "imagenet,", "to", "be", "downloaded"],

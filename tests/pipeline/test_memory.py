@@ -16,9 +16,11 @@ WIDE = """
 import sys
 from pathlib import Path
 import numpy as np
-from leukoscope.config.params import Augment, Train; from leukoscope.config.rows import ModelSettings
-from leukoscope.training.training import Training, TrainingData
 import pandas as pd
+from leukoscope.config.params import Augment, Train
+from leukoscope.config.rows import ModelSettings
+from leukoscope.training.task import TrainingData
+from leukoscope.training.training import Training
 
 images, views, channels = int(sys.argv[1]), 17, 2048
 np.lib.format.open_memmap("features.npy", "w+", np.float32, (images, views, channels)).flush()

@@ -153,10 +153,9 @@ def test_a_version_of_any_kind_gives_the_numbers_that_evaluate_wrote(
 ) -> None:
     """An ensemble, which is the mean of its members; and taps over the cell in several turns under a kernel head."""
     code = f"""
-from pathlib import Path
 from leukoscope.registry.packaging import log_version
 from leukoscope.registry.ranking import rank
-print(log_version("tiny", rank(Path("results"), Path("models"), ["{name}"], "subject")[0])[0])
+print(log_version("tiny", rank(["{name}"], "subject")[0])[0])
 """
     version = finished.run(sys.executable, "-c", code).stdout.strip()
     finished.leukoscope("predict", "data/raw/images", "--version", version, "--csv", str(tmp_path / "scores.csv"))

@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from leukoscope.artifacts.decision import DataSet, Decision, Parameters
 from leukoscope.artifacts.training_cells import TrainingCells, fingerprint
+from leukoscope.config.rows import ModelSettings
 from leukoscope.imaging.cell import find_cell
 from leukoscope.imaging.framing import centre_frame
 from leukoscope.registry.champion import Champion
 from leukoscope.registry.runtime import Scorer
+from leukoscope.stats.points import Calibration, OperatingPoint
 from tests.fixtures.raw_folders import drawn, encoded
 
 FRAME = 300
@@ -62,16 +65,38 @@ def folder(tmp_path: Path, cells: dict[str, np.ndarray]) -> Path:
     return path
 
 
-def decision(threshold: float, **pooled: Any) -> dict[str, Any]:
-    point = {"threshold": threshold, "refer_low": threshold - 0.02, "refer_high": threshold + 0.02, "level": 0.95}
-    return {
-        "row": "a_row",
-        "settings": {"frame": FRAME, "rotations": 1},
-        "data": {"name": "cells", "kind": "real", "hash": "d" * 64},
-        "weights_kind": "imagenet",
-        "pooled": {**point, "calibration": {"slope": 1.0, "intercept": 0.0}, **pooled},
-        "training_images": {},
+def decision(threshold: float, **pooled: Any) -> Decision:
+    """decision.json of a version that calls at this threshold; it was trained on no picture that anyone has."""
+    point = {
+        "rule": "the smallest threshold of a specificity",
+        "at_least": 0.9,
+        "threshold": threshold,
+        "sensitivity": 0.8,
+        "specificity": 0.9,
+        "refer_low": threshold - 0.02,
+        "refer_high": threshold + 0.02,
+        "refer_reason": None,
+        "level": 0.95,
+        "calibration": Calibration(slope=1, intercept=0),
+        "n": 100,
     }
+    decided = OperatingPoint(**{**point, **pooled})
+    return Decision(
+        row="a_row",
+        protocol="subject",
+        settings=ModelSettings(backbone="mobilenetv2", frame=FRAME),
+        mode="frozen",
+        weights_kind="imagenet",
+        data=DataSet(name="cells", kind="real", hash="d" * 64),
+        split_hash="5" * 64,
+        identity="1" * 64,
+        parameters=Parameters(total=8, trainable=6),
+        layers=[],
+        folds={"0": decided},
+        pooled=decided,
+        training_images={},
+        training_subjects=[],
+    )
 
 
 @pytest.fixture
@@ -88,7 +113,8 @@ def trained_on(champion: Champion, *pictures: np.ndarray, files: tuple[bytes, ..
     found = [find_cell(picture) for picture in pictures]
     prints = [fingerprint(cell.area, cell.colour) for cell in found if cell]
     assert champion.training
-    about = {**champion.decision, "training_images": {hashlib.sha256(data).hexdigest(): "0" for data in files}}
+    known = {hashlib.sha256(data).hexdigest(): "0" for data in files}
+    about = champion.decision.model_copy(update={"training_images": known})
     training = champion.training
     cells = TrainingCells(training.range, training.unseen, training.prevalence, prints)
     return Champion(about, champion.version, cells, model=champion.model)

@@ -18,7 +18,7 @@ from leukoscope.prediction.command import Wanted, predict
 from leukoscope.prediction.output import COLUMNS
 from leukoscope.registry.champion import Champion
 from tests.fixtures.raw_folders import encoded
-from tests.prediction.conftest import expected_p, trained_on
+from tests.prediction.conftest import decision, expected_p, trained_on
 
 FIRST_COLUMNS = ["file", "subject", "p_all", "call", "flags", "version"]
 
@@ -65,7 +65,8 @@ def test_json_lines_hold_what_the_csv_holds(folder: Path, champion: Champion, tm
 def test_every_output_names_the_data_and_warns_of_synthetic_cells_and_untrained_weights(
     folder: Path, champion: Champion, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    drawn = {**champion.decision, "data": {"name": "demo", "kind": "synthetic"}, "weights_kind": "untrained"}
+    data = champion.decision.data.model_copy(update={"name": "demo", "kind": "synthetic"})
+    drawn = champion.decision.model_copy(update={"data": data, "weights_kind": "untrained"})
     untrained = replace(champion, decision=drawn)
     files = {name: tmp_path / name for name in ("csv", "jsonl", "subjects")}
     run(untrained, folder, **files)
@@ -188,8 +189,7 @@ def test_a_prevalence_that_is_none_is_one_clear_error(folder: Path, champion: Ch
 def test_a_version_registered_before_says_what_is_not_known(
     folder: Path, champion: Champion, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    old = replace(champion, training=None)
-    del old.decision["pooled"]["refer_low"], old.decision["pooled"]["refer_high"]
+    old = replace(champion, training=None, decision=decision(champion.threshold, refer_low=None, refer_high=None))
     run(old, folder)
     said = capsys.readouterr().out
     assert "to refer: not known for this version" in said

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from leukoscope.prediction.scoring import reweighed
+from leukoscope.stats.points import Calibration
 
-AS_IT_IS = {"slope": 1.0, "intercept": 0.0}
+AS_IT_IS = Calibration(slope=1, intercept=0)
 
 
 @pytest.mark.parametrize("p", [0.01, 0.3, 0.5, 0.99])
@@ -25,7 +26,7 @@ def test_it_is_bayes_for_classes_of_known_densities() -> None:
 
 
 def test_p_is_calibrated_before_it_is_reweighed() -> None:
-    calibration = {"slope": 0.5, "intercept": -0.2}
+    calibration = Calibration(slope=0.5, intercept=-0.2)
     expected = 1 / (1 + np.exp(-(0.5 * np.log(0.9 / 0.1) - 0.2 + np.log(0.1 / 0.9) - np.log(0.6 / 0.4))))
     assert reweighed(0.9, calibration, 0.6, 0.1) == pytest.approx(expected)
 

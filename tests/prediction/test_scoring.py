@@ -51,8 +51,7 @@ def test_a_version_without_a_refer_band_says_neither_yes_nor_no(
     few = replace(
         champion, decision=decision(champion.threshold, refer_low=None, refer_high=None, refer_reason="2 groups of hem")
     )
-    old = replace(champion, decision=decision(champion.threshold))
-    del old.decision["pooled"]["refer_low"], old.decision["pooled"]["refer_high"]
+    old = replace(champion, decision=decision(champion.threshold, refer_low=None, refer_high=None))
     for version in (few, old):
         assert {score.refer for score in scored(cells, version)} == {None}
         assert {score.call for score in scored(cells, version)} == {"ALL", "hem"}

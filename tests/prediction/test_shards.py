@@ -88,7 +88,7 @@ def test_scores_of_something_else_in_the_folder_are_refused(
     run(version, files, [str(folder)], str(tmp_path / "out"))
     wanted = {"scale": "1.5"} if what == "scale" else {}
     if what == "version":
-        version = replace(version, decision={**version.decision, "identity": "another"})
+        version = replace(version, decision=version.decision.model_copy(update={"identity": "another"}))
     if what == "a picture":
         (folder / sorted(cells)[0]).write_bytes(encoded(np.zeros((450, 450, 3), np.uint8), ".png"))
     with pytest.raises(DataError, match=r"holds \d parquet files of other pictures, options or another version"):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import copy
-import json
 import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from leukoscope.artifacts.card import CardFacts
 from leukoscope.config.rows import Protocol
 from leukoscope.core.cautions import TESTED
 from leukoscope.registry.card import BEGIN, END, PROTOCOLS, card_facts, model_card
@@ -23,14 +22,14 @@ RECORDED = CHECKOUT / "docs/demo_model_card.json"
 
 
 @pytest.fixture(scope="module")
-def facts() -> dict[str, Any]:
-    return json.loads(RECORDED.read_text())
+def facts() -> CardFacts:
+    return CardFacts.read(RECORDED)
 
 
 def test_the_checked_in_card_is_the_recorded_demos() -> None:
     """Mend it with: leukoscope card --facts docs/demo_model_card.json --into docs/model_card.md."""
     page = (CHECKOUT / "docs/model_card.md").read_text(encoding="utf-8")
-    assert page.split(BEGIN)[1].split(END)[0].removeprefix("\n") == model_card(json.loads(RECORDED.read_text()))
+    assert page.split(BEGIN)[1].split(END)[0].removeprefix("\n") == model_card(CardFacts.read(RECORDED))
 
 
 def test_the_checked_in_card_says_that_it_is_of_synthetic_cells_and_untrained_weights() -> None:
@@ -40,29 +39,27 @@ def test_the_checked_in_card_says_that_it_is_of_synthetic_cells_and_untrained_we
     assert "Research use only" in page
 
 
-def test_every_figure_has_an_interval_or_says_that_there_is_none(facts: dict[str, Any]) -> None:
+def test_every_figure_has_an_interval_or_says_that_there_is_none(facts: CardFacts) -> None:
     card = model_card(facts)
     rows = re.findall(r"^\| (?!figure|class|ALL|hem|---|share right)(.+?) \| (.+?) \|$", card, re.MULTILINE)
     assert len(rows) >= 10
     assert all(re.search(r"\[.+, .+\]", value) for _, value in rows)
-    without = copy.deepcopy(facts)
-    without["measured"] |= {"auroc_low": None, "auroc_high": None, "interval_reason": "2 groups of hem: too few"}
+    no_interval = {"auroc_low": None, "auroc_high": None, "interval_reason": "2 groups of hem: too few"}
+    without = facts.model_copy(update={"measured": {**facts.measured, **no_interval}})
     assert "| AUROC | 0.808 (no interval) |" in model_card(without)
     assert "There are no intervals: 2 groups of hem: too few." in model_card(without)
 
 
-def test_real_data_are_cited_and_carry_no_label_of_synthetic_ones(facts: dict[str, Any]) -> None:
-    real = copy.deepcopy(facts)
-    real["data"]["kind"], real["weights_kind"] = "real", "imagenet"
-    card = model_card(real)
+def test_real_data_are_cited_and_carry_no_label_of_synthetic_ones(facts: CardFacts) -> None:
+    data = facts.data.model_copy(update={"kind": "real"})
+    card = model_card(facts.model_copy(update={"data": data, "weights_kind": "imagenet"}))
     assert "10.7937/tcia.2019.dc64i46r, CC BY 3.0" in card
     assert "SYNTHETIC" not in card
     assert "UNTRAINED" not in card
 
 
-def test_limits_are_those_of_the_figures(facts: dict[str, Any]) -> None:
-    good = copy.deepcopy(facts)
-    measured = good["measured"]
+def test_limits_are_those_of_the_figures(facts: CardFacts) -> None:
+    measured = copy.deepcopy(facts.measured)
     measured["indicative"] = False
     measured["over_area"] |= {"gap_low": 0.05, "gap_high": 0.2}
     measured["calibration"]["raw"] |= {
@@ -71,13 +68,14 @@ def test_limits_are_those_of_the_figures(facts: dict[str, Any]) -> None:
         "intercept_low": -0.1,
         "intercept_high": 0.1,
     }
+    good = facts.model_copy(update={"measured": measured})
     for sentence in ("every figure is indicative", "than the cell's area alone: that", "read it as a score"):
         assert sentence in model_card(facts)
         assert sentence not in model_card(good)
 
 
 def of_candidate(root: Path, name: str, protocol: Protocol = "subject") -> str:
-    (candidate,) = rank(root / "results", root / "models", [name], protocol)
+    (candidate,) = rank([name], protocol, root)
     return model_card(card_facts(candidate, "mean of 3 finetuned models", ["keras==3"]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import re
@@ -16,12 +17,17 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from leukoscope.artifacts.decision import Decision
+from leukoscope.artifacts.metrics import Metrics
 from leukoscope.artifacts.training_cells import TRAINING_FILE
-from leukoscope.config.rows import ModelSettings
-from leukoscope.core.errors import ConfigError, RegistryError
+from leukoscope.cli.words import of_champions
+from leukoscope.config.rows import Branch
+from leukoscope.core.checkout import results, trained
+from leukoscope.core.errors import ConfigError, DataError, RegistryError
 from leukoscope.data.synthetic.cells import fixed_cells
-from leukoscope.explain.command import explainer
+from leukoscope.explain import explainer
 from leukoscope.imaging.framing import centre_frame
+from leukoscope.registry import loading, versions
 from leukoscope.registry.challenge import unseen_groups
 from leukoscope.registry.champion import Champion, Version
 from leukoscope.registry.files import FILES, file_hashes, listed_files
@@ -30,8 +36,7 @@ from leukoscope.registry.packaging import log_version
 from leukoscope.registry.promotion import register
 from leukoscope.registry.ranking import rank
 from leukoscope.registry.version_page import combination
-from leukoscope.registry.versions import loading, versions
-from leukoscope.tracking.runs import store
+from leukoscope.tracking import store
 from leukoscope.training.assembly import raw_model
 from leukoscope.training.saved_folds import load_folds
 from tests.fixtures.raw_folders import encoded
@@ -56,7 +61,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def registered(*rows: str, **sections: Any) -> dict[str, Any]:
     """The register stage over these rows, from the working directory."""
-    return register(params(*rows, **sections), images(), splits(("subject", "image", "official")))
+    return register(params(*rows, **sections), images(), splits(("subject", "image", "official"))).content
 
 
 def version_numbers() -> list[str]:
@@ -66,8 +71,14 @@ def version_numbers() -> list[str]:
 
 def scores(champion: Champion, cells: np.ndarray) -> np.ndarray:
     """p(ALL) [n] of raw pictures, as `leukoscope predict` has it."""
-    frame = champion.decision["settings"]["frame"]
-    return np.array(list(champion.model.p_all(centre_frame(cell, frame) for cell in cells)))
+    return np.array(list(champion.model.p_all(centre_frame(cell, champion.frame) for cell in cells)))
+
+
+def change_metrics(checkout: Path, decision: Decision, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Write a row's metrics.json again, with what `change` does to its content."""
+    content = copy.deepcopy(dict(metrics_of(checkout, decision).content))
+    change(content)
+    Metrics(content).write(results(decision.row, decision.protocol, checkout))
 
 
 def verdict(content: dict[str, Any], name: str) -> dict[str, Any]:
@@ -79,16 +90,21 @@ def test_the_best_row_becomes_champion(checkout: Path) -> None:
     strong = write_row(checkout, "strong", skill=3)
     content = registered("weak", "strong")
     assert [entry["row"] for entry in content["ranking"]] == ["strong", "weak"]
-    assert content["winner"] == {"row": "strong", "protocol": "subject", "identity": strong["identity"]}
+    assert content["winner"] == {"row": "strong", "protocol": "subject", "identity": strong.identity}
     assert content["promoted"]
     assert all(check["passed"] for check in content["gate"])
     champion = versions.champion("cells")
-    assert champion.identity == strong["identity"]
+    assert champion.identity == strong.identity
     assert champion.tags["combination"] == "mean of 3 finetuned models"
-    assert float(champion.tags["threshold"]) == strong["pooled"]["threshold"]
+    assert float(champion.tags["threshold"]) == strong.pooled.threshold
     assert champion.tags["leaky"] == "false"
     assert "synthetic cells, untrained backbone: not for real cells" in description(champion.version)
-    assert "champion: version 1, strong (mean of 3 finetuned models)" in versions.describe("cells")
+    assert "champion: version 1, strong (mean of 3 finetuned models)" in described("cells")
+
+
+def described(data_name: str) -> str:
+    """What `leukoscope champion` prints."""
+    return of_champions(versions.champions(data_name))
 
 
 def description(version: str) -> str:
@@ -100,7 +116,7 @@ def test_registering_twice_registers_nothing_twice(checkout: Path) -> None:
     first = registered("a_row")
     assert registered("a_row") == first
     assert version_numbers() == ["1"]
-    assert versions.describe("cells").startswith("champion: version 1, a_row")
+    assert described("cells").startswith("champion: version 1, a_row")
 
 
 def test_the_model_carries_its_figures_and_its_run(checkout: Path) -> None:
@@ -108,10 +124,10 @@ def test_the_model_carries_its_figures_and_its_run(checkout: Path) -> None:
     registered("a_row")
     client = store.open_store()
     (model,) = client.search_logged_models([store.experiment_of(client, "cells")])
-    measured = metrics_of(checkout, decision)["test"]["auroc"]
+    measured = metrics_of(checkout, decision).test.estimate("auroc").value
     assert [metric.value for metric in model.metrics if metric.key == "registered/test/auroc"] == [measured]
     run = client.get_run(model.source_run_id)
-    assert run.data.tags["identity"] == decision["identity"]
+    assert run.data.tags["identity"] == decision.identity
     assert [output.model_id for output in run.outputs.model_outputs] == [model.model_id]
 
 
@@ -119,16 +135,21 @@ def test_the_model_carries_its_figures_and_its_run(checkout: Path) -> None:
     ("folds", "mode", "beside", "words"),
     [
         ("01234", "frozen", None, "mean of 5 fold heads on one backbone"),
-        ("01234", "frozen", {"backbone": "resnet50"}, "mean of 5 fold heads on two backbones"),
-        ("01", "frozen", {"backbone": "resnet50", "shrink": 2}, "mean of 2 fold heads on two backbones"),
-        ("01", "frozen", {"backbone": "vgg16", "shrink": 2}, "mean of 2 fold heads on one backbone at two scales"),
+        ("01234", "frozen", ("resnet50", 1), "mean of 5 fold heads on two backbones"),
+        ("01", "frozen", ("resnet50", 2), "mean of 2 fold heads on two backbones"),
+        ("01", "frozen", ("mobilenetv2", 2), "mean of 2 fold heads on one backbone at two scales"),
         ("012", "finetune", None, "mean of 3 finetuned models"),
         ("0", "frozen", None, "one model"),
     ],
 )
-def test_a_version_says_how_its_folds_became_one_model(folds: str, mode: str, beside: dict | None, words: str) -> None:
-    decision = {"folds": dict.fromkeys(folds), "mode": mode, "settings": {"backbone": "vgg16", "beside": beside}}
-    assert combination(decision) == words
+def test_a_version_says_how_its_folds_became_one_model(
+    tmp_path: Path, folds: str, mode: str, beside: tuple[str, int] | None, words: str
+) -> None:
+    decision = write_row(tmp_path, "a_row", skill=2)
+    branch = Branch(backbone=beside[0], weights="none", shrink=beside[1]) if beside else None
+    settings = ROW.model_copy(update={"mode": mode, "beside": branch})
+    about = {"settings": settings, "mode": mode, "folds": dict.fromkeys(folds, decision.pooled)}
+    assert combination(decision.model_copy(update=about)) == words
 
 
 def test_the_registered_model_gives_the_p_of_its_folds(checkout: Path) -> None:
@@ -136,7 +157,7 @@ def test_the_registered_model_gives_the_p_of_its_folds(checkout: Path) -> None:
     registered("a_row")
     cells = fixed_cells(3, 1)
     folds = list(load_folds(checkout / "models/a_row-subject").values())
-    expected = raw_model(ModelSettings(**decision["settings"]), folds).predict(cells, verbose=0)
+    expected = raw_model(decision.row_settings, folds).predict(cells, verbose=0)
     champion = loading.load_champion("cells")
     assert champion.version == "1"
     assert champion.decision == decision
@@ -147,7 +168,7 @@ def test_the_registered_model_gives_the_p_of_its_folds(checkout: Path) -> None:
 BOTH = {"both": {"members": ["one", "two"]}}
 
 
-def two_rows_and_their_mean(checkout: Path) -> dict[str, Any]:
+def two_rows_and_their_mean(checkout: Path) -> Decision:
     for seed, row in enumerate(("one", "two")):
         write_row(checkout, row, skill=2, seed=seed)
     return write_ensemble(checkout, "both", "one", "two")
@@ -156,10 +177,10 @@ def two_rows_and_their_mean(checkout: Path) -> dict[str, Any]:
 def test_an_ensemble_registers_as_one_model_that_gives_the_mean_of_its_members(checkout: Path) -> None:
     decision = two_rows_and_their_mean(checkout)
     content = registered("one", "two", ensembles=BOTH)
-    assert content["winner"] == {"row": "both", "protocol": "subject", "identity": decision["identity"]}
+    assert content["winner"] == {"row": "both", "protocol": "subject", "identity": decision.identity}
     assert content["promoted"]
     check = verdict(content, "better than its members")
-    assert check["value"] == decision["val_auroc"] > check["bound"]
+    assert check["value"] == decision.val_auroc > check["bound"]
     champion = loading.load_champion("cells")
     assert champion.decision == decision
     cells = fixed_cells(3, 1)
@@ -171,7 +192,7 @@ def test_an_ensemble_registers_as_one_model_that_gives_the_mean_of_its_members(c
     tags = versions.champion("cells").tags
     assert (tags["row"], tags["members"]) == ("both", "one, two")
     assert tags["combination"] == "mean of the rows one, two, each the mean of 3 folds"
-    assert float(tags["threshold"]) == decision["pooled"]["threshold"]
+    assert float(tags["threshold"]) == decision.pooled.threshold
     assert "synthetic cells, untrained backbone" in description("1")
     assert registered("one", "two", ensembles=BOTH) == content
     assert version_numbers() == ["1"]
@@ -179,8 +200,10 @@ def test_an_ensemble_registers_as_one_model_that_gives_the_mean_of_its_members(c
 
 def test_an_ensemble_that_val_does_not_prefer_to_its_members_is_refused(checkout: Path) -> None:
     decision = two_rows_and_their_mean(checkout)
-    decision["members"]["two"]["val_auroc"] = decision["val_auroc"]
-    (checkout / "models/both-subject/decision.json").write_text(json.dumps(decision))
+    assert decision.members
+    as_good = decision.members["two"].model_copy(update={"val_auroc": decision.val_auroc})
+    members = {**decision.members, "two": as_good}
+    decision.model_copy(update={"members": members}).write(trained("both", "subject", checkout))
     content = registered("one", "two", ensembles=BOTH)
     assert content["ranking"][0]["row"] == "both"
     assert "not above" in content["ranking"][0]["refused"][0]
@@ -243,7 +266,7 @@ def test_a_better_model_takes_over_and_a_worse_one_does_not(checkout: Path) -> N
     assert not refused["promoted"]
     assert refused["winner"]["row"] == "worse"
     assert "not above" in refused["reason"]
-    assert versions.champion("cells").identity == better["identity"]
+    assert versions.champion("cells").identity == better.identity
     assert version_numbers() == ["1", "2", "3"]
 
 
@@ -253,11 +276,11 @@ def test_a_rollback_swaps_champion_and_previous(checkout: Path) -> None:
     with pytest.raises(RegistryError, match="no champion before version 1"):
         versions.rollback("cells")
     registered("second")
-    assert versions.rollback("cells") == "version 1 of leukoscope-cells is champion; version 2 was before it"
-    assert versions.champion("cells").identity == first["identity"]
-    assert "previous: version 2" in versions.describe("cells")
+    assert str(versions.rollback("cells")) == "version 1 of leukoscope-cells is champion; version 2 was before it"
+    assert versions.champion("cells").identity == first.identity
+    assert "previous: version 2" in described("cells")
     versions.rollback("cells")
-    assert versions.champion("cells").identity == second["identity"]
+    assert versions.champion("cells").identity == second.identity
 
 
 def test_another_data_set_is_not_comparable_until_a_person_says_so(checkout: Path) -> None:
@@ -270,9 +293,9 @@ def test_another_data_set_is_not_comparable_until_a_person_says_so(checkout: Pat
     assert "promote VERSION --reason" in content["reason"]
     with pytest.raises(RegistryError, match="needs its reason"):
         versions.promote("cells", 2, "  ")
-    assert "version 2 of leukoscope-cells is champion" in versions.promote("cells", 2, "twice the subjects")
-    assert versions.champion("cells").identity == more["identity"]
-    assert "promoted because: twice the subjects" in versions.describe("cells")
+    assert "version 2 of leukoscope-cells is champion" in str(versions.promote("cells", 2, "twice the subjects"))
+    assert versions.champion("cells").identity == more.identity
+    assert "promoted because: twice the subjects" in described("cells")
 
 
 MORE = 20  # subjects: those of the other tests, and four new ones of each class
@@ -298,21 +321,21 @@ def test_on_more_data_the_models_are_compared_on_groups_that_neither_was_trained
     later = write_row(checkout, "later", skill=3, data_hash="e" * 64, split_hash="6" * 64, subjects=MORE)
     said = predictions(3, "subject", 0, MORE)
     unseen = said[(said["side"] == "test") & (said["subject"].astype(int) >= 12)]
-    content = register(params("later"), images(MORE), splits(subjects=MORE))
+    content = register(params("later"), images(MORE), splits(subjects=MORE)).content
     check = verdict(content, "better than the champion")
     assert check["value"] == roc_auc_score(unseen["label"], unseen["p_all"])
     assert check["bound"] == float(champion_is_right)
     words = r"above .* of the champion, first, on 96 images of 8 groups that neither was trained on \(difference [+-]"
     assert re.search(("not " if champion_is_right else "is ") + words, check["verdict"])
     assert content["promoted"] is not champion_is_right
-    assert versions.champion("cells").identity == (first if champion_is_right else later)["identity"]
+    assert versions.champion("cells").identity == (first if champion_is_right else later).identity
 
 
 def test_two_new_subjects_of_a_class_are_too_few_to_compare_by(checkout: Path) -> None:
     write_row(checkout, "first", skill=2)
     registered("first")
     write_row(checkout, "later", skill=3, data_hash="e" * 64, subjects=16)
-    content = register(params("later"), images(16), splits(subjects=16))
+    content = register(params("later"), images(16), splits(subjects=16)).content
     assert not content["promoted"]
     assert content["reason"].startswith("not comparable: the champion, first, was measured on other data")
     assert "that neither model was trained on there are 2 groups of ALL and 2 groups of hem" in content["reason"]
@@ -323,14 +346,15 @@ def test_a_champion_whose_files_are_gone_is_not_comparable_on_more_data(checkout
     registered("first")
     shutil.rmtree(versions.champion("cells").source)
     write_row(checkout, "later", skill=3, data_hash="e" * 64, subjects=MORE)
-    content = register(params("later"), images(MORE), splits(subjects=MORE))
+    content = register(params("later"), images(MORE), splits(subjects=MORE)).content
     assert content["reason"].startswith("not comparable: the files of version 1 are gone")
 
 
-def test_a_group_is_seen_by_one_picture_or_one_subject_of_it() -> None:
+def test_a_group_is_seen_by_one_picture_or_one_subject_of_it(tmp_path: Path) -> None:
     table = images().assign(group=lambda table: table["subject"].replace({"3": "3+5", "5": "3+5"}))
-    trained = {"training_images": {table["sha256"][0]: "0"}, "training_subjects": ["5"]}  # a picture of subject 0
-    assert unseen_groups(table, trained) == {"1", "2", "4", *map(str, range(6, 12))}
+    known = {"training_images": {table["sha256"][0]: "0"}, "training_subjects": ["5"]}  # a picture of subject 0
+    decision = write_row(tmp_path, "a_row", skill=2).model_copy(update=known)
+    assert unseen_groups(table, decision) == {"1", "2", "4", *map(str, range(6, 12))}
 
 
 def version_of(row: str, auroc: float) -> str:
@@ -349,14 +373,14 @@ def test_of_two_that_pass_the_gate_the_better_one_stays_though_the_worse_writes_
     good, best, other = version_of("good", 0.8), version_of("best", 0.9), version_of("other", 0.7)
     set_champion = versions.set_champion
 
-    def outrun(data_name: str, version: str) -> str:
+    def outrun(data_name: str, version: str) -> versions.Promotion:
         monkeypatch.setattr(versions, "set_champion", set_champion)
         versions.let_pass(data_name, best)  # as another process would, without a lock
         return set_champion(data_name, version)
 
     monkeypatch.setattr(versions, "set_champion", outrun)
-    said = versions.let_pass("cells", good)
-    assert said.splitlines()[-1] == f"version {best} of leukoscope-cells is champion; version {good} was before it"
+    *_, last = versions.let_pass("cells", good)
+    assert last == versions.Promotion("leukoscope-cells", best, before=good, changed=True)
     assert versions.champion("cells").version == best
     versions.promote("cells", other, "a person's choice")
     versions.let_pass("cells", good)
@@ -371,24 +395,23 @@ def test_the_gate_s_earlier_favourite_does_not_undo_a_rollback(checkout: Path) -
     versions.rollback("cells")
     better = write_row(checkout, "better", skill=2)
     assert registered("better")["promoted"]
-    assert versions.champion("cells").identity == better["identity"]
+    assert versions.champion("cells").identity == better.identity
 
 
 def test_too_few_groups_are_not_comparable(checkout: Path) -> None:
     first = write_row(checkout, "first", skill=2)
     registered("first")
-    metrics = metrics_of(checkout, write_row(checkout, "better", skill=3))
-    metrics["test"]["interval_reason"] = "2 groups of hem are fewer than 3"
-    (checkout / "results/better-subject/metrics.json").write_text(json.dumps(metrics))
+    few = {"interval_reason": "2 groups of hem are fewer than 3"}
+    change_metrics(checkout, write_row(checkout, "better", skill=3), lambda content: content["test"].update(few))
     content = registered("better")
     assert not content["promoted"]
     assert content["reason"].startswith("not comparable: 2 groups of hem are fewer than 3; to replace it, compare them")
-    assert versions.champion("cells").identity == first["identity"]
+    assert versions.champion("cells").identity == first.identity
 
 
 def test_a_version_carries_its_training_cells_and_one_without_them_is_registered_again(checkout: Path) -> None:
     write_row(checkout, "a_row", skill=3)
-    before, _ = log_version("cells", rank(checkout / "results", checkout / "models", ["a_row"], "subject")[0])
+    before, _ = log_version("cells", rank(["a_row"], "subject", checkout)[0])
     versions.set_champion("cells", before)
     assert loading.load_champion("cells", before).training is None
     assert "not known for this version" in description(before)
@@ -399,7 +422,7 @@ def test_a_version_carries_its_training_cells_and_one_without_them_is_registered
     assert json.loads(json.dumps(content["training_range"])) == {"range": training.range, "unseen": training.unseen}
     assert len(training.pictures) == len(images())
     assert training.prevalence == pytest.approx(0.5)
-    assert "previous" not in versions.describe("cells")  # which is another model, where there is one
+    assert versions.champions("cells").previous is None  # which is another model, where there is one
     assert f"it flags {100 * training.unseen['rate']:.1f} %" in description("2")
     assert registered("a_row") == content
     assert version_numbers() == ["1", "2"]
@@ -422,7 +445,7 @@ def test_an_experiment_logs_a_candidate_and_promotes_nothing(checkout: Path, mon
     content = registered("tried")
     assert not content["promoted"]
     assert "experiment" in content["reason"]
-    assert versions.champion("cells").identity == champion["identity"]
+    assert versions.champion("cells").identity == champion.identity
     client = store.open_store()
     assert client.get_model_version_by_alias("leukoscope-cells", "candidate").tags["row"] == "tried"
     monkeypatch.delenv("DVC_EXP_NAME")
@@ -503,7 +526,7 @@ def test_an_ensemble_with_a_member_tuned_on_tested_groups_is_refused(checkout: P
 
 def test_a_version_tuned_on_tested_groups_says_so_and_is_never_promoted_by_hand(checkout: Path) -> None:
     decision = write_row(checkout, "a_row", skill=3, tuned=tuned_by_study(5))
-    (candidate,) = rank(checkout / "results", checkout / "models", ["a_row"], "subject")
+    (candidate,) = rank(["a_row"], "subject", checkout)
     said = warning(Version(decision, "1"))
     assert "; tuned on tested groups: its figures are too good; " in said
     version, _ = log_version("cells", candidate)
@@ -511,7 +534,7 @@ def test_a_version_tuned_on_tested_groups_says_so_and_is_never_promoted_by_hand(
     with pytest.raises(RegistryError, match=r"version 1 was tuned on tested groups: .* cannot be champion"):
         versions.promote("cells", version, "I insist")
     versions.set_champion("cells", version)
-    assert "under protocol subject, tuned on tested groups, threshold" in versions.describe("cells")
+    assert "under protocol subject, tuned on tested groups, threshold" in described("cells")
 
 
 def test_too_little_sensitivity_is_refused_and_the_next_row_considered(checkout: Path) -> None:
@@ -519,13 +542,11 @@ def test_too_little_sensitivity_is_refused_and_the_next_row_considered(checkout:
     content = registered("a_row", register={"min_sensitivity": 1.0})
     check = verdict(content, "sensitivity")
     assert not check["passed"]
-    assert check["value"] == metrics_of(checkout, decision)["test"]["at_threshold"]["sensitivity"]
+    assert check["value"] == metrics_of(checkout, decision).test.at_threshold("sensitivity").value
     assert content["winner"] is None
     assert "register.min_sensitivity 1" in content["reason"]
     blind = write_row(checkout, "blind", skill=3.5)
-    metrics = metrics_of(checkout, blind)
-    metrics["test"]["at_threshold"]["sensitivity"] = 0.1
-    (checkout / "results/blind-subject/metrics.json").write_text(json.dumps(metrics))
+    change_metrics(checkout, blind, lambda content: content["test"]["at_threshold"].update(sensitivity=0.1))
     content = registered("a_row", "blind")
     assert [entry["row"] for entry in content["ranking"]] == ["blind", "a_row"]
     assert content["ranking"][0]["refused"]
@@ -547,9 +568,7 @@ def test_a_model_no_better_than_a_ruler_is_refused(checkout: Path) -> None:
 def test_a_real_test_set_does_not_rank(checkout: Path) -> None:
     good_on_test = write_row(checkout, "lucky", skill=1.5, protocol="official")
     write_row(checkout, "steady", skill=2.5, protocol="official", seed=5)
-    metrics = metrics_of(checkout, good_on_test)
-    metrics["test"]["auroc"] = 1.0
-    (checkout / "results/lucky-official/metrics.json").write_text(json.dumps(metrics))
+    change_metrics(checkout, good_on_test, lambda content: content["test"].update(auroc=1.0))
     content = registered("lucky", "steady", protocols=("official",), register={"protocol": "official"})
     assert [(entry["row"], entry["side"]) for entry in content["ranking"]] == [("steady", "val"), ("lucky", "val")]
 
@@ -561,21 +580,21 @@ def test_rows_over_different_images_are_not_ranked(checkout: Path, difference: d
     write_row(checkout, "a_row", skill=2)
     write_row(checkout, "another", skill=2, **difference)
     with pytest.raises(RegistryError, match=f"over different {what}"):
-        rank(checkout / "results", checkout / "models", ["a_row", "another"], "subject")
+        rank(["a_row", "another"], "subject", checkout)
 
 
 def test_equal_rows_keep_the_order_of_the_parameters(checkout: Path) -> None:
     for name in ("one", "two"):
         write_row(checkout, name, skill=2)
     for order in (["one", "two"], ["two", "one"]):
-        ranked = rank(checkout / "results", checkout / "models", order, "subject")
+        ranked = rank(order, "subject", checkout)
         assert [candidate.row for candidate in ranked] == order
 
 
 def test_a_row_without_results_names_its_file(checkout: Path) -> None:
     write_row(checkout, "a_row", skill=2)
     (checkout / "results/a_row-subject/metrics.json").unlink()
-    with pytest.raises(RegistryError, match=r"a_row-subject/metrics\.json is not there: run uv run dvc repro"):
+    with pytest.raises(DataError, match=r"a_row-subject/metrics\.json is missing: run dvc repro"):
         registered("a_row")
 
 
@@ -591,9 +610,7 @@ def test_a_row_without_results_names_its_file(checkout: Path) -> None:
 def test_numbers_that_are_missing_or_of_other_images_promote_nothing(
     checkout: Path, spoil: Callable[[dict[str, Any]], Any], message: str
 ) -> None:
-    metrics = metrics_of(checkout, write_row(checkout, "a_row", skill=3))
-    spoil(metrics)
-    (checkout / "results/a_row-subject/metrics.json").write_text(json.dumps(metrics))
+    change_metrics(checkout, write_row(checkout, "a_row", skill=3), spoil)
     with pytest.raises(RegistryError, match=message):
         registered("a_row")
     assert version_numbers() == []
@@ -685,8 +702,11 @@ def test_an_identity_that_is_no_hash_is_refused_and_no_folder_is_touched(
     list_files(folder)
     set_tag("identity", str(identity))
     before = sorted(promoted.parent.rglob("*"))
-    words = r"is not 64 hexadecimal digits" if with_scoring_file else r"lists every file it needs"
-    for load in (loading.load_champion, loading.card_facts):
+    no_hash = (
+        r"is not 64 hexadecimal digits" if isinstance(identity, str) else r"is no decision of a model \(identity: "
+    )
+    words = no_hash if with_scoring_file else r"lists every file it needs"
+    for load in (loading.load_champion, loading.load_card):
         with pytest.raises(RegistryError, match=rf"{words}.* uv run dvc repro -f -s register, or promote another"):
             load("cells")
     assert sorted(promoted.parent.rglob("*")) == before
@@ -734,7 +754,7 @@ def test_a_version_that_does_not_list_its_files_is_refused(
 
 def test_a_version_without_its_files_tag_is_refused_and_registering_again_mends_it(promoted: Path) -> None:
     store.open_store().delete_model_version_tag("leukoscope-cells", "1", FILES)
-    for load in (loading.load_champion, explainer.load_explainer, loading.card_facts):
+    for load in (loading.load_champion, explainer.load_explainer, loading.load_card):
         with pytest.raises(RegistryError, match=r"version 1 has no tag 'files' .* uv run dvc repro -f -s register"):
             load("cells")
     assert registered("a_row")["promoted"]
@@ -750,8 +770,9 @@ def test_a_file_that_the_registry_does_not_list_is_not_used(promoted: Path) -> N
 @pytest.mark.parametrize("name", ["../two", "/two", "two/../../two"])
 def test_a_member_whose_name_leads_elsewhere_is_not_registered(checkout: Path, name: str) -> None:
     decision = two_rows_and_their_mean(checkout)
-    decision["members"][name] = decision["members"].pop("two")
-    (checkout / "models/both-subject/decision.json").write_text(json.dumps(decision))
+    assert decision.members
+    members = {"one": decision.members["one"], name: decision.members["two"]}
+    decision.model_copy(update={"members": members}).write(trained("both", "subject", checkout))
     with pytest.raises(RegistryError, match="leads outside models"):
         registered("one", "two", ensembles=BOTH)
     assert version_numbers() == []

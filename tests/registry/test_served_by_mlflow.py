@@ -20,9 +20,9 @@ import pytest
 
 from leukoscope.data.synthetic.cells import fixed_cells
 from leukoscope.imaging.framing import centre_frame
+from leukoscope.registry import loading, versions
 from leukoscope.registry.promotion import register
-from leukoscope.registry.versions import loading, versions
-from leukoscope.tracking.runs import store
+from leukoscope.tracking import store
 from tests.fixtures.stores import checkout_with_store
 from tests.fixtures.trained_rows import images, params, splits, write_row
 

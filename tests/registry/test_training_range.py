@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +12,14 @@ import pytest
 from leukoscope.artifacts.training_cells import fingerprint
 from leukoscope.registry.ranking import Candidate
 from leukoscope.registry.training_range import training_cells
-from tests.fixtures.trained_rows import EVALUATE, images, splits, training_images
+from tests.fixtures.trained_rows import EVALUATE, images, metrics_of, splits, write_row
 
 
 @pytest.fixture
-def candidate() -> Candidate:
-    """A row over three folds: what of it says which images trained."""
-    decision = {
-        "protocol": "subject",
-        "folds": {"0": {}, "1": {}, "2": {}},
-        "training_images": training_images("subject"),
-    }
-    return Candidate(decision, {}, Path(), Path())
+def candidate(tmp_path: Path) -> Candidate:
+    """A row over three folds."""
+    decision = write_row(tmp_path, "a_row", skill=2)
+    return Candidate(decision, metrics_of(tmp_path, decision), Path(), Path())
 
 
 def test_the_range_is_that_of_the_training_cells_without_their_extremes(candidate: Candidate) -> None:
@@ -76,9 +73,10 @@ def test_prevalence_is_that_of_the_validation_sides_and_pictures_are_those_of_tr
     assert training.prevalence == pytest.approx(val["label"].mean())
     first = table.iloc[0]
     assert fingerprint(first["cell_area"], tuple(first["colour"])) in training.pictures
-    held_out = {"image-000": candidate.decision["training_images"].pop(first["sha256"])}
-    assert held_out
-    left = training_cells(candidate, table, split, EVALUATE)
+    known = dict(candidate.decision.training_images)
+    assert known.pop(first["sha256"])
+    decision = candidate.decision.model_copy(update={"training_images": known})
+    left = training_cells(replace(candidate, decision=decision), table, split, EVALUATE)
     assert fingerprint(first["cell_area"], tuple(first["colour"])) not in left.pictures
 
 

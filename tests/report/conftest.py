@@ -12,10 +12,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from leukoscope.artifacts.decision import caveat
-from leukoscope.artifacts.predictions import side_of
+from leukoscope.artifacts.decision import DataSet, Decision, parameters_of
+from leukoscope.artifacts.layers import LayerFacts
+from leukoscope.artifacts.predictions import side_of, write_predictions
 from leukoscope.config.params import Params
 from leukoscope.config.rows import Protocol
+from leukoscope.core import checkout
 from leukoscope.core.files import write_json
 from leukoscope.data.splits import make_splits
 from leukoscope.data.synthetic.cells import fixed_cells
@@ -24,7 +26,6 @@ from leukoscope.evaluation.ensembles import decide_ensemble, fingerprint, mean_p
 from leukoscope.evaluation.figures import Heading, write_figures
 from leukoscope.evaluation.importance import IMPORTANCE_FOLDER, Exchanged, write_importance
 from leukoscope.evaluation.results import summarise, write_tables
-from leukoscope.features.architecture import parameters
 from leukoscope.stats.operating_point import decide
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -33,7 +34,9 @@ WITH_PARTS = ("modified_mobilenet", "subject")  # whose features are made of par
 SKILL = {"modified_mobilenet": 1.0, "proposed_efficientnetb3": 1.5}
 
 
-def _layer(kind: str, output: list[int], parameters: int, trainable: int, detail: str = "", layers: int = 1) -> dict:
+def _layer(
+    kind: str, output: list[int], parameters: int, trainable: int, detail: str = "", layers: int = 1
+) -> LayerFacts:
     return {"kind": kind, "name": kind.lower(), "layers": layers, "output": output, "parameters": parameters,
             "trainable": trainable, "detail": detail}  # fmt: skip
 
@@ -131,28 +134,38 @@ def write_result(
     leaky = protocol in ("image", "paper")
     predictions = simulate(images, split, SKILL.get(row, 0.8), knows_subjects=leaky)
     decided = decide(predictions, params.threshold, params.evaluate)
-    decision = {
-        "row": row, "protocol": protocol, "settings": params.row(row).model_dump(mode="json"),
-        "identity": f"{row}-{protocol}", "mode": params.row(row).mode,
-        "weights_kind": "untrained" if params.row(row).weights == "none" else "imagenet",
-        "data": {"name": params.fetch.name, "kind": "synthetic", "hash": "d" * 64}, "training_images": {},
-        "training_subjects": [], **decided,
-        "layers": LAYERS, "parameters": parameters(LAYERS), "split_hash": "5" * 64,
-    }  # fmt: skip
-    write_json(root / "models" / f"{row}-{protocol}" / "decision.json", decision)
+    settings = params.row(row)
+    decision = Decision(
+        row=row,
+        protocol=protocol,
+        settings=settings,
+        identity=f"{row}-{protocol}",
+        mode=settings.mode,
+        weights_kind="untrained" if settings.weights == "none" else "imagenet",
+        data=DataSet(name=params.fetch.name, kind="synthetic", hash="d" * 64),
+        training_images={},
+        training_subjects=[],
+        folds=decided.folds,
+        pooled=decided.pooled,
+        layers=LAYERS,
+        parameters=parameters_of(LAYERS),
+        split_hash="5" * 64,
+    )
+    trained = checkout.trained(row, protocol, root)
+    decision.write(trained)
     timing = {"seconds_per_epoch": 0.25, "epochs_timed": 20, "machine": "2 CPU cores"}
-    write_json(root / "models" / f"{row}-{protocol}" / "timing.json", timing)
-    folder = root / "results" / f"{row}-{protocol}"
-    metrics = summarise(predictions, decided["folds"], images, params.evaluate)
+    write_json(trained / "timing.json", timing)
+    folder = checkout.results(row, protocol, root)
+    metrics = summarise(predictions, decision.folds, images, params.evaluate)
     history = make_history(split["fold"].nunique())
-    write_json(folder / "metrics.json", metrics)
-    predictions.to_parquet(folder / "predictions.parquet", index=False)
+    metrics.write(folder)
+    write_predictions(predictions, folder)
     history.to_csv(folder / "history.csv", index=False)
     write_tables(predictions, folder)
     exchanged = exchange(predictions) if (row, protocol) == WITH_PARTS else []
     write_importance(predictions, exchanged, params.evaluate, folder / IMPORTANCE_FOLDER)
-    heading = Heading(row, protocol, caveat(decision))
-    write_figures(folder / "figures", heading, predictions, history, metrics, decided["folds"], params.evaluate)
+    heading = Heading(row, protocol, decision.caveat)
+    write_figures(folder / "figures", heading, predictions, history, metrics.test, decision.folds, params.evaluate)
 
 
 def write_pictures(folder: Path, images: pd.DataFrame) -> None:
@@ -190,16 +203,19 @@ def build_checkout(root: Path, params: Params, images: pd.DataFrame, kind: str =
 
 def join_rows(root: Path, params: Params, name: str) -> None:
     """models/ and results/ of an ensemble of rows that are there, under every protocol, as its stage leaves them."""
-    models, results = root / "models", root / "results"
-    images = pd.read_parquet(root / "data/images.parquet")
+    images = pd.read_parquet(root / checkout.IMAGES)
     for protocol in params.protocols:
-        folders = {row: (models / f"{row}-{protocol}", results / f"{row}-{protocol}") for row in params.members(name)}
-        listed = {row: fingerprint(*of_row) for row, of_row in folders.items()}
-        members = read_members(listed, protocol, models, results)
+        listed = {
+            row: fingerprint(checkout.trained(row, protocol, root), checkout.results(row, protocol, root))
+            for row in params.members(name)
+        }
+        members = read_members(listed, protocol, root)
         predictions = mean_predictions(name, members)
         decision = decide_ensemble(name, members, predictions, params.threshold, params.evaluate)
-        write_json(models / f"{name}-{protocol}/decision.json", decision)
-        result_folder.write_result(results / f"{name}-{protocol}", decision, predictions, images, params.evaluate)
+        decision.write(checkout.trained(name, protocol, root))
+        result_folder.write_result(
+            checkout.results(name, protocol, root), decision, predictions, images, params.evaluate
+        )
 
 
 def ranked(row: str, auroc: float, refused: list[str]) -> dict:

@@ -40,12 +40,12 @@ def test_rows_stand_in_the_order_of_their_auroc_and_lie_below_the_best_by_their_
 ) -> None:
     pairs = compared(three)["subject"]
     ranked = against_best(three, pairs, "subject")
-    areas = [entry.result.test["auroc"] for entry in ranked]
+    areas = [entry.result.estimate("auroc").value for entry in ranked]
     assert areas == sorted(areas, reverse=True)
     assert ranked[0].below is None
     for entry in ranked[1:]:
         assert entry.below is not None
-        assert entry.below.value == pytest.approx(areas[0] - entry.result.test["auroc"], abs=1e-8)
+        assert entry.below.value == pytest.approx(areas[0] - entry.result.estimate("auroc").value, abs=1e-8)
         assert entry.below.low < entry.below.value < entry.below.high
 
 
@@ -53,9 +53,10 @@ def test_the_claim_is_the_regularised_row_less_the_other_whatever_their_order_in
     claims = regularizer_claims(three, compared(three))
     assert [claim.protocol for claim in claims] == ["subject", "paper"]
     for claim in claims:
-        with_them, without = (three.results[row, claim.protocol].test for row in (PROPOSED_ROW, UNREGULARIZED_ROW))
-        assert claim.accuracy_gap.value == pytest.approx(with_them["accuracy"] - without["accuracy"], abs=1e-8)
-        assert claim.auroc_gap.value == pytest.approx(with_them["auroc"] - without["auroc"], abs=1e-8)
+        results = [three.results[row, claim.protocol] for row in (PROPOSED_ROW, UNREGULARIZED_ROW)]
+        for name, gap in (("accuracy", claim.accuracy_gap), ("auroc", claim.auroc_gap)):
+            with_them, without = (result.estimate(name).value for result in results)
+            assert gap.value == pytest.approx(with_them - without, abs=1e-8)
         assert claim.auroc_gap.low <= claim.auroc_gap.value <= claim.auroc_gap.high
         assert "frozen backbone" in claim.differs
 
@@ -63,7 +64,7 @@ def test_the_claim_is_the_regularised_row_less_the_other_whatever_their_order_in
 def test_the_claim_says_which_of_its_rows_was_tuned_on_tested_groups(three: Evidence) -> None:
     assert [claim.marks for claim in regularizer_claims(three, compared(three))] == [[], []]
     tuned = three.results[PROPOSED_ROW, "subject"]
-    marked = dataclasses.replace(tuned, decision={**tuned.decision, "tuned": tuned_by_study(3)})
+    marked = dataclasses.replace(tuned, decision=tuned.decision.model_copy(update={"tuned": tuned_by_study(3)}))
     evidence = dataclasses.replace(three, results={**three.results, (PROPOSED_ROW, "subject"): marked})
     claims = regularizer_claims(evidence, compared(evidence))
     assert [claim.marks for claim in claims] == [[f"{PROPOSED_ROW} tuned on tested groups"], []]

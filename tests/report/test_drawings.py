@@ -10,10 +10,12 @@ import pandas as pd
 import pytest
 import yaml
 
+from leukoscope.artifacts.layers import LayerFacts
 from leukoscope.config.params import Params
+from leukoscope.config.rows import Branch
 from leukoscope.features.architecture import unweighted
 from leukoscope.report.drawings import BOX, HEIGHT, WIDTH, Pipeline, draw_model, draw_pipeline
-from leukoscope.report.evidence import read_evidence
+from leukoscope.report.evidence import Result, read_evidence
 from leukoscope.report.pictures import SUBJECTS, sample_cells
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -22,6 +24,12 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module")
 def pipeline() -> Pipeline:
     return draw_pipeline(CHECKOUT / "dvc.yaml")
+
+
+def with_beside(result: Result, beside: Branch, layers: list[LayerFacts]) -> Result:
+    """The result of a row that looks at the cell with another backbone besides."""
+    settings = result.decision.row_settings.model_copy(update={"beside": beside})
+    return replace(result, decision=result.decision.model_copy(update={"settings": settings, "layers": layers}))
 
 
 def test_every_stage_of_the_pipeline_is_drawn_once_and_boxes_do_not_overlap(pipeline: Pipeline) -> None:
@@ -69,12 +77,13 @@ def test_the_model_is_drawn_from_the_picture_to_p_with_every_layer_and_weight(ra
 def test_each_of_two_backbones_is_drawn_with_its_name_and_its_own_weights(ran: tuple[Path, Params]) -> None:
     result = read_evidence(ran[1], ran[0]).results["modified_mobilenet", "subject"]
     scaling, network, pooling, *head = result.layers
-    decision = {
-        **result.decision,
-        "layers": [scaling, network, pooling, {**network, "detail": "of the framed pixels"}, pooling, *head],
-        "settings": {**result.decision["settings"], "beside": {"backbone": "efficientnetb3", "weights": "imagenet"}},
-    }
-    first, second = (box for box in draw_model(replace(result, decision=decision)) if "layers, weights" in box.detail)
+    framed: LayerFacts = {**network, "detail": "of the framed pixels"}
+    drawn = with_beside(
+        result,
+        Branch(backbone="efficientnetb3", weights="imagenet"),
+        [scaling, network, pooling, framed, pooling, *head],
+    )
+    first, second = (box for box in draw_model(drawn) if "layers, weights" in box.detail)
     assert (first.title, second.title) == ("mobilenetv2", "efficientnetb3")
     assert first.detail.endswith("weights: untrained")
     assert second.detail.endswith("weights: imagenet, of the framed pixels")
@@ -83,17 +92,14 @@ def test_each_of_two_backbones_is_drawn_with_its_name_and_its_own_weights(ran: t
 def test_a_backbone_at_two_scales_is_drawn_twice_with_what_shrinks_its_picture(ran: tuple[Path, Params]) -> None:
     result = read_evidence(ran[1], ran[0]).results["modified_mobilenet", "subject"]
     scaling, network, pooling, *head = result.layers
-    size = result.decision["settings"]["size"]
+    size = result.decision.row_settings.size
     shrunk = unweighted("AveragePool", "shrunk", (size // 2, size // 2, 3), "means of 2 × 2, of the framed pixels")
-    decision = {
-        **result.decision,
-        "layers": [scaling, network, pooling, shrunk, network, pooling, *head],
-        "settings": {
-            **result.decision["settings"],
-            "beside": {"backbone": "mobilenetv2", "weights": "none", "taps": [], "shrink": 2},
-        },
-    }
-    boxes = draw_model(replace(result, decision=decision))
+    drawn = with_beside(
+        result,
+        Branch(backbone="mobilenetv2", weights="none", taps=(), shrink=2),
+        [scaling, network, pooling, shrunk, network, pooling, *head],
+    )
+    boxes = draw_model(drawn)
     assert [box.title for box in boxes[3:8]] == [
         "mobilenetv2", "global max pooling", "shrunk", "mobilenetv2 at 1/2 scale", "global max pooling",
     ]  # fmt: skip

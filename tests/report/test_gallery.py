@@ -25,7 +25,7 @@ def best(evidence: Evidence) -> Result:
 
 def with_thresholds(result: Result) -> pd.DataFrame:
     rows = result.test_predictions()
-    thresholds = {int(fold): point["threshold"] for fold, point in result.decision["folds"].items()}
+    thresholds = {int(fold): point.threshold for fold, point in result.decision.folds.items()}
     return rows.assign(threshold=rows["fold"].map(thresholds))
 
 

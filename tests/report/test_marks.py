@@ -11,10 +11,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from leukoscope.artifacts.decision import Decision
 from leukoscope.config.params import Params
 from leukoscope.core.cautions import cautions
 from leukoscope.core.errors import DataError
-from leukoscope.core.files import write_json
 from leukoscope.evaluation.result_folder import write_result
 from leukoscope.report.markdown import markdown_table
 from leukoscope.report.page import write_report
@@ -31,8 +31,8 @@ def reports(ran: tuple[Path, Params], tmp_path_factory: pytest.TempPathFactory) 
     """The folder reports/ of a row whose study saw what `subject` tests, not what `image` does, and its mean."""
     root = Path(shutil.copytree(ran[0], tmp_path_factory.mktemp("tuned") / "checkout"))
     for protocol, tested in (("subject", 5), ("image", 0)):
-        path = root / f"models/{TUNED}-{protocol}/decision.json"
-        write_json(path, {**json.loads(path.read_text()), "tuned": tuned_by_study(tested)})
+        folder = root / f"models/{TUNED}-{protocol}"
+        Decision.read(folder).model_copy(update={"tuned": tuned_by_study(tested)}).write(folder)
     params = make_params(model_defaults={"weights": "none"}, ensembles={"both": {"members": [TUNED, OTHER]}})
     join_rows(root, params, "both")
     write_report(params, root)
@@ -119,9 +119,9 @@ def test_metrics_json_and_figures_say_it(reports: Path, ran: tuple[Path, Params]
     predictions = pd.read_parquet(ran[0] / f"results/{TUNED}-subject/predictions.parquet")
     written = {}
     for root in (ran[0], reports.parent):
-        decision = json.loads((root / f"models/{TUNED}-subject/decision.json").read_text())
+        decision = Decision.read(root / f"models/{TUNED}-subject")
         folder = tmp_path / root.name
-        written[root] = write_result(folder, decision, predictions, images, ran[1].evaluate)
+        written[root] = write_result(folder, decision, predictions, images, ran[1].evaluate).content
         assert json.loads((folder / "metrics.json").read_text()) == written[root]
     assert written[reports.parent] == {**written[ran[0]], "mark": WORDS}
     drawn = [(tmp_path / root.name / "figures/roc.png").read_bytes() for root in written]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from leukoscope.artifacts.metrics import Metrics
 from leukoscope.config.params import Params
 from leukoscope.report.evidence import Evidence, read_evidence
 from leukoscope.report.metric_tables import TABLES
@@ -37,11 +38,12 @@ def test_every_number_with_an_interval_in_metrics_json_has_a_column(ran: tuple[P
 
 def test_cell_area_ranks_as_the_gate_says(evidence: Evidence) -> None:
     for protocol in evidence.protocols:
-        bar, alone = evidence.baselines[protocol]["cell_area"], evidence.area_alone[protocol].test
-        assert alone["auroc"] == pytest.approx(bar["auroc"])
-        assert (alone["auroc_low"], alone["auroc_high"]) == pytest.approx((bar["auroc_low"], bar["auroc_high"]))
-        assert alone["over_area"]["gap"] == pytest.approx(0, abs=1e-9)
-        assert 0 < alone["at_threshold"]["specificity"] <= 1
+        bar, alone = evidence.baselines[protocol]["cell_area"], evidence.area_alone[protocol]
+        auroc = alone.estimate("auroc")
+        assert auroc.value == pytest.approx(bar["auroc"])
+        assert (auroc.low, auroc.high) == pytest.approx((bar["auroc_low"], bar["auroc_high"]))
+        assert alone.over_area.value == pytest.approx(0, abs=1e-9)
+        assert 0 < alone.at_threshold("specificity").value <= 1
 
 
 def test_always_all_finds_every_all_cell_and_spares_no_other(evidence: Evidence) -> None:
@@ -49,8 +51,8 @@ def test_always_all_finds_every_all_cell_and_spares_no_other(evidence: Evidence)
         bar = evidence.baselines[protocol]["no_skill"]
         assert bar["called"] == "ALL"
         assert (bar["recall"], bar["specificity"], bar["precision"]) == (1, 0, bar["accuracy"])
-        classes = evidence.results["modified_mobilenet", protocol].test["classes"]
-        n = {name: of["n"] for name, of in classes.items()}
+        classes = evidence.results["modified_mobilenet", protocol].test.classes
+        n = {name: of.n for name, of in classes.items()}
         assert bar["accuracy"] == pytest.approx(n["ALL"] / (n["ALL"] + n["hem"]))
 
 
@@ -61,18 +63,19 @@ def test_a_row_that_is_not_shown_to_be_above_area_says_so(reported: Path, eviden
     wanted += sum(evidence.results[row, "subject"].not_above_area for row in evidence.params.models)  # Table V
     assert html.count(">not above cell area<") == wanted + explained
     for result in evidence.results.values():
-        low = result.test["over_area"]["gap_low"]
+        low = result.test.content["over_area"]["gap_low"]
         assert result.not_above_area == (low is None or low <= 0)
 
 
 def reading_of(evidence: Evidence, **bounds: tuple[float, float] | None) -> Reading:
     """What is said of p as it is where its slope and intercept have these intervals, None for none."""
     result = evidence.results["modified_mobilenet", "subject"]
-    content = dict(result.test["calibration"]["raw"])
+    measured = result.test.content
+    content = dict(measured["calibration"]["raw"])
     for name, (low, high) in ((name, of or (None, None)) for name, of in bounds.items()):
         content |= {name: 0.5, f"{name}_low": low, f"{name}_high": high}
-    test = {**result.test, "calibration": {**result.test["calibration"], "raw": content}}
-    return readings(replace(result, metrics={**result.metrics, "test": test}))[0]
+    test = {**measured, "calibration": {**measured["calibration"], "raw": content}}
+    return readings(replace(result, metrics=Metrics({**result.metrics.content, "test": test})))[0]
 
 
 def test_p_is_read_as_a_probability_where_its_intervals_allow(evidence: Evidence) -> None:

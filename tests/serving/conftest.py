@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from leukoscope.registry import versions
 from leukoscope.registry.packaging import log_version
 from leukoscope.registry.ranking import rank
-from leukoscope.registry.versions import versions
 from tests.fixtures.running import STALL, Running, serving
 from tests.fixtures.stores import checkout_with_store
 from tests.fixtures.trained_rows import write_params, write_row
@@ -23,7 +23,7 @@ def champion_checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
         write_row(checkout, "a_row", skill=3)
         write_row(checkout, "b_row", skill=1, seed=1)
         write_params(checkout, "a_row", "b_row")
-        for candidate in rank(checkout / "results", checkout / "models", ["a_row", "b_row"], "subject"):
+        for candidate in rank(["a_row", "b_row"], "subject", checkout):
             log_version("cells", candidate)
         versions.set_champion("cells", "1")
         yield checkout

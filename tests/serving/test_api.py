@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from leukoscope.prediction.pictures import decoded
 from leukoscope.prediction.scoring import score_pictures
-from leukoscope.registry.versions import loading
+from leukoscope.registry import loading
 from tests.fixtures.raw_folders import encoded
 from tests.fixtures.running import BOUNDARY, Running, answered, cell_png, form
 

@@ -12,7 +12,7 @@ import pytest
 
 from leukoscope.cli import main
 from leukoscope.core.errors import UserError
-from leukoscope.registry.versions import versions
+from leukoscope.registry import versions
 from leukoscope.serving.server import bound
 from tests.fixtures.running import BOUNDARY, STOP_SECONDS, Running, cell_png, form, serving, until
 

@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 
 from leukoscope.config.rows import Protocol
-from leukoscope.core.files import write_json
+from leukoscope.core.checkout import trained
 from leukoscope.data.splits import read_split
 from leukoscope.training.inputs import DATA_COLUMNS, table_hash
 from tests.fixtures.stores import empty_checkout
-from tests.fixtures.trained_rows import write_params
+from tests.fixtures.trained_rows import write_params, write_row
 from tests.training.test_inputs import write_data
 
 STAGES = Path(__file__).parents[2] / "stages"
@@ -27,7 +27,7 @@ HONEST: tuple[Protocol, ...] = ("subject", "official")
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = empty_checkout(tmp_path, monkeypatch)
     write_params(root, "a_row")
-    write_data(root / "data")
+    write_data(root)
     monkeypatch.syspath_prepend(STAGES)
     return root
 
@@ -88,16 +88,13 @@ def write_model(root: Path, protocol: Protocol, trained_on: str, split_hash: str
     images = pd.read_parquet(root / "data/images.parquet")
     rows = of_side(root, protocol, trained_on)
     split = read_split(root / "data/splits.parquet", images, protocol)
-    write_json(
-        root / f"models/a_row-{protocol}/decision.json",
-        {
-            "row": "a_row",
-            "protocol": protocol,
-            "data": {"hash": table_hash(images[DATA_COLUMNS])},
-            "split_hash": split_hash or table_hash(split),
-            "training_images": dict.fromkeys(images.set_index("image_id").loc[rows["image_id"], "sha256"], "0"),
-        },
-    )
+    decided = write_row(root / "elsewhere", "a_row", skill=2, data_hash=table_hash(images[DATA_COLUMNS]))
+    about = {
+        "protocol": protocol,
+        "split_hash": split_hash or table_hash(split),
+        "training_images": dict.fromkeys(images.set_index("image_id").loc[rows["image_id"], "sha256"], "0"),
+    }
+    decided.model_copy(update=about).write(trained("a_row", protocol, root))
 
 
 @pytest.mark.parametrize("protocol", HONEST)

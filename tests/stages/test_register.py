@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from leukoscope.registry.versions import loading, versions
+from leukoscope.registry import loading, versions
 from tests.fixtures.stores import checkout_with_store
 from tests.fixtures.trained_rows import images, splits, write_params, write_row
 
@@ -48,8 +48,8 @@ def test_the_stage_writes_its_verdicts_and_makes_a_champion(checkout: Path, stag
     write_params(checkout, "a_row")
     assert "version 1 of leukoscope-cells is champion" in stage()
     written = checkout / "reports/registered.json"
-    assert json.loads(written.read_text())["winner"]["identity"] == decision["identity"]
-    assert versions.champion("cells").identity == decision["identity"]
+    assert json.loads(written.read_text())["winner"]["identity"] == decision.identity
+    assert versions.champion("cells").identity == decision.identity
 
 
 def test_an_experiment_in_a_copy_registers_in_the_real_checkout(
@@ -66,7 +66,7 @@ def test_an_experiment_in_a_copy_registers_in_the_real_checkout(
     assert "version 1 of leukoscope-cells is a candidate" in stage()
     assert versions.champion_or_none("cells") is None
     assert not (copy / "mlruns").exists()
-    assert loading.load_champion("cells", 1).decision["row"] == "a_row"
+    assert loading.load_champion("cells", 1).decision.row == "a_row"
 
 
 def test_a_protocol_that_is_not_made_is_one_line_and_exit_code_2(checkout: Path) -> None:

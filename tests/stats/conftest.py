@@ -1,1 +1,1 @@
-from tests.evaluation.conftest import make_predictions, predictions, settings  # noqa: F401
+from tests.evaluation.conftest import make_predictions, predictions, settings, tested  # noqa: F401

@@ -21,7 +21,7 @@ def test_calibration_is_platts_as_scikit_learn_fits_it(validated):
     scores = FrozenEstimator(LogisticRegression().fit(logit, y))  # linear in logit(p), which Platt's fit undoes
     fitted = CalibratedClassifierCV(scores, method="sigmoid", cv=2, ensemble=False).fit(logit, y)
     found = platt(y, p)
-    ours = 1 / (1 + np.exp(-(found["slope"] * logit[:, 0] + found["intercept"])))
+    ours = 1 / (1 + np.exp(-(found.slope * logit[:, 0] + found.intercept)))
     assert ours == pytest.approx(fitted.predict_proba(logit)[:, 1], abs=1e-4)
 
 
@@ -30,13 +30,13 @@ def test_calibration_finds_the_distortion_that_was_put_in():
     logit = generator.normal(0, 2, 40000)
     y = (generator.random(40000) < 1 / (1 + np.exp(-logit))).astype(np.int64)
     distorted = 1 / (1 + np.exp(-(2 * logit - 1)))
-    assert platt(y, distorted) == pytest.approx({"slope": 0.5, "intercept": 0.5}, abs=0.03)
+    assert platt(y, distorted).model_dump() == pytest.approx({"slope": 0.5, "intercept": 0.5}, abs=0.03)
 
 
 def test_calibration_stays_finite_where_the_classes_do_not_overlap():
     found = platt(np.array([0, 0, 1, 1]), np.array([0.0, 0.1, 0.9, 1.0]))
-    assert np.isfinite(list(found.values())).all()
-    assert found["slope"] > 0
+    assert np.isfinite([found.slope, found.intercept]).all()
+    assert found.slope > 0
 
 
 def distorted_cells(slope: float, shift: float, n: int = 40000) -> tuple[np.ndarray, np.ndarray]:
@@ -62,7 +62,7 @@ def test_the_slope_says_that_p_is_too_sure_and_the_intercept_that_it_is_too_low(
 def test_platts_scaling_mends_slope_and_intercept():
     y, p = distorted_cells(0.4, 1)
     found = platt(y, p)
-    assert slope_and_intercept(y, rescaled(p, found["slope"], found["intercept"])) == pytest.approx((1, 0), abs=0.01)
+    assert slope_and_intercept(y, rescaled(p, found.slope, found.intercept)) == pytest.approx((1, 0), abs=0.01)
 
 
 @pytest.mark.parametrize("p", [[0.1, 0.2, 0.8, 0.9], [0.9, 0.8, 0.2, 0.1], [0.3, 0.3, 0.3, 0.3], [0.1, 0.3, 0.3, 0.9]])

@@ -8,6 +8,7 @@ from leukoscope.config.params import Evaluate, Threshold
 from leukoscope.core.errors import SplitError
 from leukoscope.stats.metrics import called_all
 from leukoscope.stats.operating_point import operating_point, threshold_at_specificity
+from leukoscope.stats.points import OperatingPoint
 
 
 def specificity(y, p, threshold):
@@ -39,12 +40,12 @@ def test_fifty_five_of_a_hundred_is_not_rounded_up_to_fifty_six():
 def test_the_operating_point_says_what_its_threshold_achieves(validated, settings):
     y, p, groups = validated
     point = operating_point(y, p, groups, Threshold(at_least=0.9), settings)
-    assert point["specificity"] == pytest.approx(specificity(y, p, point["threshold"]))
-    assert point["specificity"] >= 0.9
-    assert point["sensitivity"] == pytest.approx(np.mean(p[y == 1] > point["threshold"]))
-    assert point["refer_low"] <= point["threshold"] <= point["refer_high"]
-    assert point["refer_low"] < point["refer_high"]
-    assert json.loads(json.dumps(point, allow_nan=False)) == point
+    assert point.specificity == pytest.approx(specificity(y, p, point.threshold))
+    assert point.specificity >= 0.9
+    assert point.sensitivity == pytest.approx(np.mean(p[y == 1] > point.threshold))
+    assert point.refer_low <= point.threshold <= point.refer_high
+    assert point.refer_low < point.refer_high
+    assert OperatingPoint(**json.loads(json.dumps(point.model_dump(), allow_nan=False))) == point
 
 
 def test_the_refer_band_is_made_of_thresholds_of_resampled_groups():
@@ -56,7 +57,7 @@ def test_the_refer_band_is_made_of_thresholds_of_resampled_groups():
     }
     # Of the 27 equally likely draws of 3 hem groups, 1 has x alone (threshold 0.1), 8 have no z (0.2 or less). With
     # 3 groups the tails are 7e-8 for 0.95 and 0.16 for 0.5.
-    assert {level: (band["refer_low"], band["refer_high"]) for level, band in bands.items()} == {
+    assert {level: (band.refer_low, band.refer_high) for level, band in bands.items()} == {
         0.95: (0.1, 0.3),
         0.5: (0.2, 0.3),
     }
@@ -65,13 +66,13 @@ def test_the_refer_band_is_made_of_thresholds_of_resampled_groups():
 def test_two_hem_groups_give_a_threshold_without_a_band(settings):
     y, p = np.array([1, 1, 1, 0, 0]), np.array([0.9, 0.8, 0.7, 0.3, 0.2])
     point = operating_point(y, p, list("abcxy"), Threshold(), settings)
-    assert (point["threshold"], point["refer_low"], point["refer_high"]) == (0.3, None, None)
-    assert point["refer_reason"] == "2 groups of hem: too few to resample"
+    assert (point.threshold, point.refer_low, point.refer_high) == (0.3, None, None)
+    assert point.refer_reason == "2 groups of hem: too few to resample"
 
 
 def test_two_groups_of_all_do_not_take_the_band_away(settings):
     y, p = np.array([1, 1, 0, 0, 0]), np.array([0.9, 0.8, 0.3, 0.2, 0.1])
-    assert operating_point(y, p, list("abxyz"), Threshold(), settings)["refer_reason"] is None
+    assert operating_point(y, p, list("abxyz"), Threshold(), settings).refer_reason is None
 
 
 @pytest.mark.parametrize(("label", "name"), [(1, "hem"), (0, "ALL")])

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from leukoscope.registry.versions import champion, champion_or_none, loading
-from leukoscope.tracking.runs import store
+from leukoscope.registry import loading
+from leukoscope.registry.versions import champion, champion_or_none
+from leukoscope.tracking import store
 from tests.fixtures.stores import checkout_with_store, free_port, served
 from tests.fixtures.trained_rows import write_row
 
@@ -25,25 +26,27 @@ ROOT = Path(__file__).parents[2]
 REGISTER = """
 import json, os, signal, sys
 import keras, mlflow
-from leukoscope.registry.versions import versions as registry
+from leukoscope.registry import versions
 from leukoscope.registry.promotion import register
 from tests.fixtures.trained_rows import images, params, splits
 {before}
 print("ready", flush=True)
 input()
-content = register(params(sys.argv[1]), images(), splits())
-print(json.dumps([content["promoted"], content["reason"]]))
+registered = register(params(sys.argv[1]), images(), splits())
+logged = registered.logged
+print(f"version {{logged.version}} of {{logged.model}}{{'' if logged.new else ', known already'}}", flush=True)
+print(json.dumps([registered.content["promoted"], registered.content["reason"]]))
 """
 # Between the answer that it is better than the champion and its promotion, a process waits for the word once more.
 HESITATE = """
-let_pass = let_pass
+let_pass = versions.let_pass
 def hesitating(*words):
     print("asked", flush=True)
     input()
     return let_pass(*words)
-let_pass = hesitating
+versions.let_pass = hesitating
 """
-DIE = "registry.set_champion = lambda *words: os.kill(os.getpid(), signal.SIGKILL)"
+DIE = "versions.set_champion = lambda *words: os.kill(os.getpid(), signal.SIGKILL)"
 
 
 def registering(row: str, folder: Path, before: str = "") -> subprocess.Popen[str]:
@@ -105,7 +108,7 @@ def test_the_first_value_of_a_tag_is_given_by_many_at_once(server: Path) -> None
 def register_three(checkout: Path, rows: tuple[str, ...], known_already: int) -> str:
     """Three processes at once; returns the identity of the best row's model."""
     skill = {"good": 2, "best": 3, "other": 1.8}
-    identity = {row: write_row(checkout, row, skill=skill[row])["identity"] for row in rows}
+    identity = {row: write_row(checkout, row, skill=skill[row]).identity for row in rows}
     processes = [registering(row, checkout) for row in rows]
     for process in processes:
         wait_for(process, "ready")
@@ -135,13 +138,13 @@ def test_a_worse_one_that_promotes_last_on_a_server_gives_the_place_back(server:
     wait_for(other, "ready")
     other_said = other.communicate("now\n")
     assert json.loads(other_said[0].splitlines()[-1])[0], other_said
-    assert champion("cells").identity == best["identity"]
+    assert champion("cells").identity == best.identity
     late_said = late.communicate("now\n")
     promoted, reason = json.loads(late_said[0].splitlines()[-1])
     assert not promoted, late_said
     assert reason.startswith("AUROC 0.")
     assert reason.endswith("of the champion, best")
-    assert champion("cells").identity == best["identity"]
+    assert champion("cells").identity == best.identity
 
 
 def test_a_kill_between_a_version_and_its_promotion_costs_nothing(checkout: Path) -> None:
@@ -155,4 +158,4 @@ def test_a_kill_between_a_version_and_its_promotion_costs_nothing(checkout: Path
     wait_for(again, "ready")
     out, _ = again.communicate("now\n")
     assert "version 1 of leukoscope-cells, known already" in out
-    assert champion("cells").identity == best["identity"]
+    assert champion("cells").identity == best.identity

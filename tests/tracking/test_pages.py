@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from pathlib import Path
 
 import pytest
 
-from leukoscope.tracking.runs import pages
-from leukoscope.tracking.runs import runs as tracking
+from leukoscope.artifacts.metrics import Metrics
+from leukoscope.tracking import pages
+from leukoscope.tracking import runs as tracking
 from tests.fixtures.stores import checkout_with_store
 from tests.fixtures.trained_rows import metrics_of, write_row
 
@@ -67,12 +67,11 @@ def test_a_run_says_its_figure_with_interval_protocol_and_caveats(checkout: Path
     client, experiment = tracking.open_experiment("cells")
     (run,) = client.search_runs([experiment])
     said = run.data.tags[pages.NOTE]
-    test = metrics["test"]
-    assert f"**AUROC {test['auroc']:.3f} [{test['auroc_low']:.3f}, {test['auroc_high']:.3f}]**" in said
+    auroc = metrics.test.estimate("auroc")
+    assert f"**AUROC {auroc.value:.3f} [{auroc.low:.3f}, {auroc.high:.3f}]**" in said
     assert "subjects it had not seen (protocol `subject`" in said
     assert said.endswith("synthetic cells, untrained backbone.")
-    leaky = pages.in_a_sentence({**decision, "protocol": "image"}, metrics)
+    leaky = pages.in_a_sentence(decision.model_copy(update={"protocol": "image"}), metrics)
     assert "a leaky control: not to be believed" in leaky
-    without = copy.deepcopy(metrics)
-    without["test"] |= {"auroc_low": None, "auroc_high": None}
-    assert "(no interval)" in pages.in_a_sentence(decision, without)
+    without = {**metrics.test.content, "auroc_low": None, "auroc_high": None}
+    assert "(no interval)" in pages.in_a_sentence(decision, Metrics({**metrics.content, "test": without}))

@@ -17,24 +17,34 @@ import pandas as pd
 import pytest
 from mlflow.entities import Run
 
+from leukoscope.artifacts.decision import About, DataSet
+from leukoscope.artifacts.metrics import Metrics
 from leukoscope.config.params import Train
 from leukoscope.core.errors import RegistryError
 from leukoscope.core.processes import started
-from leukoscope.tracking.runs import pages
-from leukoscope.tracking.runs import runs as tracking
-from leukoscope.tracking.runs import store as mlflow_store
+from leukoscope.tracking import pages
+from leukoscope.tracking import runs as tracking
+from leukoscope.tracking import store as mlflow_store
 from tests.fixtures.stores import checkout_with_store, empty_checkout, free_port, served
 from tests.fixtures.trained_rows import ROW, metrics_of, tuned_by_study, write_ensemble, write_row
 
-ABOUT = {
-    "row": "a_row",
-    "protocol": "subject",
-    "settings": ROW.model_dump(mode="json"),
-    "data": {"name": "cells", "kind": "synthetic", "hash": "d" * 64},
-    "split_hash": "5" * 64,
-    "weights_kind": "untrained",
-}
-SRC = Path(tracking.__file__).parents[1]
+ABOUT = About(
+    row="a_row",
+    protocol="subject",
+    settings=ROW,
+    mode=ROW.mode,
+    data=DataSet(name="cells", kind="synthetic", hash="d" * 64),
+    split_hash="5" * 64,
+    weights_kind="untrained",
+)
+# The same in a process of its own.
+TRAINING = f"""
+from leukoscope.artifacts.decision import About
+from leukoscope.config.params import Train
+from leukoscope.tracking import runs as tracking
+about = About.model_validate({ABOUT.as_json()!r})
+"""
+SRC = Path(__file__).parents[2] / "src"
 
 
 @pytest.fixture
@@ -96,10 +106,8 @@ def test_what_breaks_a_training_off_is_its_runs_status(checkout: Path, error: ty
 
 
 def test_runs_of_a_killed_process_are_closed_by_the_next_training(checkout: Path) -> None:
-    code = f"""
-from leukoscope.tracking.runs import runs as tracking
-from leukoscope.config.params import Train
-with tracking.training({ABOUT!r}, Train()) as run:
+    code = f"""{TRAINING}
+with tracking.training(about, Train()) as run:
     run.epoch({epoch(0, 1, 0.7)!r})
     print("training", flush=True)
     import time; time.sleep(60)
@@ -164,12 +172,12 @@ def test_runs_of_another_host_are_left_alone(checkout: Path) -> None:
 def test_an_evaluation_joins_the_run_that_trained_the_model(checkout: Path) -> None:
     decision = write_row(checkout, "a_row", skill=2)
     with tracking.training(ABOUT, Train()) as run:
-        run.finished(decision["identity"])
+        run.finished(decision.identity)
     metrics = metrics_of(checkout, decision)
     tracking.log_evaluation(decision, metrics, checkout / "results/a_row-subject")
     (run,) = runs()
-    assert run.data.metrics["test/auroc"] == metrics["test"]["auroc"]
-    assert run.data.metrics["test/at_threshold/sensitivity"] == metrics["test"]["at_threshold"]["sensitivity"]
+    assert run.data.metrics["test/auroc"] == metrics.test.estimate("auroc").value
+    assert run.data.metrics["test/at_threshold/sensitivity"] == metrics.test.at_threshold("sensitivity").value
     assert run.data.tags["evaluated"] == "true"
     files = {file.relative_to(run.info.artifact_uri).as_posix() for file in Path(run.info.artifact_uri).rglob("*.*")}
     assert {"metrics.json", "roc.csv", "confusion.csv", "subjects.csv", "figures/roc.png"} == files
@@ -182,17 +190,17 @@ def test_a_model_from_a_cache_gets_a_run_and_a_second_evaluation_none(checkout: 
         tracking.log_evaluation(decision, metrics, folder)
     (run,) = parents()
     assert run.info.status == "FINISHED"
-    assert run.data.tags["identity"] == decision["identity"]
+    assert run.data.tags["identity"] == decision.identity
     client = mlflow_store.open_store()
     assert len(client.get_metric_history(run.info.run_id, "test/auroc")) == 1
-    changed = {**metrics, "test": {**metrics["test"], "auroc": 0.25}}
+    changed = Metrics({**metrics.content, "test": {**metrics.test.content, "auroc": 0.25}})
     tracking.log_evaluation(decision, changed, folder)
     assert parents()[0].data.metrics["test/auroc"] == 0.25
 
 
 def test_rows_that_share_every_weight_keep_runs_of_their_own(checkout: Path) -> None:
     decision = write_row(checkout, "a_row", skill=2)
-    twin = {**decision, "row": "twin"}
+    twin = decision.model_copy(update={"row": "twin"})
     for each in (decision, twin):
         tracking.log_evaluation(each, metrics_of(checkout, decision), checkout / "results/a_row-subject")
     assert {run.info.run_name for run in parents()} == {"a_row - subject", "twin - subject"}
@@ -204,12 +212,12 @@ def test_an_ensemble_has_a_run_that_names_its_members(checkout: Path) -> None:
     decision = write_ensemble(checkout, "both", "one", "two")
     tracking.log_evaluation(decision, metrics_of(checkout, decision), checkout / "results/both-subject")
     run = named("both - subject")
-    assert {"row": "both", "members": "one, two", "identity": decision["identity"]}.items() <= run.data.tags.items()
-    assert run.data.metrics["test/auroc"] == metrics_of(checkout, decision)["test"]["auroc"]
+    assert {"row": "both", "members": "one, two", "identity": decision.identity}.items() <= run.data.tags.items()
+    assert run.data.metrics["test/auroc"] == metrics_of(checkout, decision).test.estimate("auroc").value
 
 
 def test_a_run_of_tuned_values_names_their_study_and_carries_the_mark(checkout: Path) -> None:
-    with tracking.training({**ABOUT, "tuned": tuned_by_study(5)}, Train()):
+    with tracking.training(ABOUT.model_copy(update={"tuned": tuned_by_study(5)}), Train()):
         pass
     expected = {"tuned_by": "a-study", "mark": "tuned on tested groups"}
     assert expected.items() <= named("a_row - subject").data.tags.items()
@@ -220,12 +228,13 @@ def test_a_run_of_tuned_values_names_their_study_and_carries_the_mark(checkout: 
 
 def test_nulls_words_and_truth_values_are_no_metrics() -> None:
     content = {"test": {"auroc": 0.9, "n": 4, "indicative": True, "low": None, "reason": "few", "of": {"a": 1}}}
-    assert tracking.numbers(content) == {"test/auroc": 0.9, "test/n": 4.0, "test/of/a": 1.0}
+    assert Metrics(content).numbers() == {"test/auroc": 0.9, "test/n": 4.0, "test/of/a": 1.0}
 
 
 def test_each_data_set_has_an_experiment_of_its_own(checkout: Path) -> None:
     for name in ("cells", "other.cells-2"):
-        with tracking.training({**ABOUT, "data": {**ABOUT["data"], "name": name}}, Train()):  # type: ignore[dict-item]
+        data = ABOUT.data.model_copy(update={"name": name})
+        with tracking.training(ABOUT.model_copy(update={"data": data}), Train()):
             pass
     assert len(runs("cells")) == len(runs("other.cells-2")) == 1
 
@@ -240,10 +249,8 @@ def test_a_deleted_experiment_comes_back(checkout: Path) -> None:
 
 def test_two_processes_may_open_a_store_that_is_not_there_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = empty_checkout(tmp_path, monkeypatch)
-    code = f"""
-from leukoscope.tracking.runs import runs as tracking
-from leukoscope.config.params import Train
-with tracking.training({ABOUT!r}, Train()) as run:
+    code = f"""{TRAINING}
+with tracking.training(about, Train()) as run:
     run.epoch({epoch(0, 1, 0.7)!r})
 """
     both = [in_another_process(code, root, stderr=subprocess.PIPE) for _ in range(2)]
@@ -264,13 +271,15 @@ def test_a_moved_checkout_keeps_its_runs_and_artifacts(checkout: Path, monkeypat
     artifact = Path(client.download_artifacts(run.info.run_id, "metrics.json"))
     assert artifact.read_bytes() == Path("results/a_row-subject/metrics.json").read_bytes()
     code = """
-import json
 from pathlib import Path
-from leukoscope.tracking.runs import runs as tracking
-decision, metrics = json.loads(Path("decision.json").read_text()), {"test": {"auroc": 0.25}}
-tracking.log_evaluation(decision, metrics, Path("results/a_row-subject"))
+from leukoscope.artifacts.decision import Decision
+from leukoscope.artifacts.metrics import Metrics
+from leukoscope.tracking import runs as tracking
+results = Path("results/a_row-subject")
+known = Metrics.read(results)
+metrics = Metrics({**known.content, "test": {**known.test.content, "auroc": 0.25}})
+tracking.log_evaluation(Decision.read(Path("models/a_row-subject")), metrics, results)
 """
-    shutil.copy(elsewhere / "models/a_row-subject/decision.json", elsewhere)
     assert in_another_process(code, elsewhere).wait() == 0
     (run,) = parents()
     assert run.data.metrics["test/auroc"] == 0.25
@@ -346,16 +355,14 @@ def test_a_server_that_dies_costs_no_training_and_its_epochs_are_logged_later(
     folder = checkout / "results/a_row-subject"
     history = [epoch(fold, number, 1 / number) for fold in (0, 1) for number in (1, 2)]
     pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
-    code = f"""
-from leukoscope.tracking.runs import runs as tracking
-from leukoscope.config.params import Train
-with tracking.training({ABOUT!r}, Train()) as run:
+    code = f"""{TRAINING}
+with tracking.training(about, Train()) as run:
     run.epoch({history[0]!r})
     print("training", flush=True)
     input()
     for values in {history[1:]!r}:
         run.epoch(values)
-    run.finished({decision["identity"]!r})
+    run.finished({decision.identity!r})
 """
     mlflow_store.experiment_of(mlflow_store.open_store(), "cells")
     uri = f"http://somebody:planted-secret@127.0.0.1:{port}"
@@ -384,7 +391,7 @@ with tracking.training({ABOUT!r}, Train()) as run:
         monkeypatch.delenv("MLFLOW_TRACKING_URI")
     assert [run.info.status for run in runs()] == ["FINISHED"] * 3 + ["KILLED"] * 2  # newest first
     parent = parents()[0]
-    assert parent.data.tags["identity"] == decision["identity"]
+    assert parent.data.tags["identity"] == decision.identity
     client = mlflow_store.open_store()
     logged = [
         (int(run.data.tags["fold"]), point.step, point.value)

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from leukoscope.features.backbones import batchnorms, build_backbone
-from leukoscope.tracking.runs import runs as tracking
-from leukoscope.tracking.runs import store as mlflow_store
+from leukoscope.tracking import runs as tracking
+from leukoscope.tracking import store as mlflow_store
 from leukoscope.training import finetuning
 from leukoscope.training.fitting import targets
 from leukoscope.training.probabilities import predict

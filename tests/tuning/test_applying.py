@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from leukoscope.cli.words import of_winner
 from leukoscope.config.params import load_params
 from leukoscope.tuning.applying import apply_winner
 from leukoscope.tuning.gain import Gain
@@ -29,7 +30,7 @@ def params_file(tmp_path: Path) -> Path:
 
 def test_a_convincing_winner_is_written_with_its_origin_and_every_comment_stays(params_file: Path) -> None:
     before = params_file.read_text()
-    said = apply_winner(bench_of(load_params(params_file), ROW), "a-study", gain(WINNER, 0.002), params_file)
+    edit = apply_winner(bench_of(load_params(params_file), ROW), "a-study", gain(WINNER, 0.002), params_file)
     row = load_params(params_file).row(ROW)
     assert (row.kernel_l2, row.dropout, row.learning_rate) == (0.001235, 0.31, 0.002)
     assert row.tuned is not None
@@ -44,15 +45,19 @@ def test_a_convincing_winner_is_written_with_its_origin_and_every_comment_stays(
     added = [line for line in after.splitlines() if line not in before.splitlines()]
     assert [line for line in after.splitlines() if line not in added] == before.splitlines()
     assert len(added) == 4
+    assert edit is not None
+    assert (edit.before, edit.after) == (before, after)
+    said = of_winner(ROW, gain(WINNER, 0.002), edit)
     assert "+    kernel_l2: 0.001235\n" in said
     assert "trial 7 has 0.8300, the paper's values 0.8200: a gain of +0.0100" in said
 
 
 def test_a_gain_within_one_standard_error_leaves_the_file(params_file: Path) -> None:
     before = params_file.read_bytes()
-    said = apply_winner(bench_of(load_params(params_file), ROW), "a-study", gain(WINNER, 0.02), params_file)
+    edit = apply_winner(bench_of(load_params(params_file), ROW), "a-study", gain(WINNER, 0.02), params_file)
+    assert edit is None
     assert params_file.read_bytes() == before
-    assert "the paper's values are kept" in said
+    assert "the paper's values are kept" in of_winner(ROW, gain(WINNER, 0.02), edit)
 
 
 def test_a_second_winner_takes_the_first_ones_place(params_file: Path) -> None:

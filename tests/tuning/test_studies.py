@@ -195,7 +195,7 @@ from leukoscope.tuning.study import load_study
 params = load_params()
 bench = Bench.of(params, {ROW!r}, params.tune.fold)
 gain = gain_of(load_study(storage_url(None), {name!r}, bench), params.tune.folds)
-print(apply_winner(bench, {name!r}, replace(gain, standard_error=0.0)))
+apply_winner(bench, {name!r}, replace(gain, standard_error=0.0))
 """
     applied.run("python", "-c", code)
     best = studies(tuned)[name].best_params

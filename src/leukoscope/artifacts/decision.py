@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -216,7 +215,7 @@ class Decision(About):
         """The SHA-256 of the images that trained a fold's model."""
         return {sha256 for sha256, folds in self.training_images.items() if str(fold) in folds.split()}
 
-    @cached_property
+    @property  # not cached: a changed copy would take it along
     def content_hash(self) -> str:
         """The hash of the file's content: the same weights with another threshold have another one."""
         return hashlib.sha256(json.dumps(self.as_json(), sort_keys=True).encode()).hexdigest()

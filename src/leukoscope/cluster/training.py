@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,7 +35,14 @@ class Pair(NamedTuple):
         return [f"{stage}@{self.row}-{self.protocol}" for stage in STAGES]
 
 
-def train_rows(params: Params, rows: Sequence[str], say: Callable[[str], None]) -> None:
+class Trained(NamedTuple):
+    """How many pairs were trained and evaluated, of how many; the others were up to date."""
+
+    pairs: int
+    of: int
+
+
+def train_rows(params: Params, rows: Sequence[str]) -> Trained:
     """Train and evaluate rows under every protocol of params.yaml, as far as `dvc status` finds it undone.
 
     What they read is made by `dvc repro` first. A pair that fails does not keep the others from being finished; then
@@ -49,7 +56,7 @@ def train_rows(params: Params, rows: Sequence[str], say: Callable[[str], None]) 
     undone = [pair for pair in pairs if changed.keys() & set(pair.stages)]
     if undone:
         _side_by_side(undone, params.compute)
-    say(f"{len(undone)} of {len(pairs)} rows and protocols trained and evaluated; next: uv run dvc repro")
+    return Trained(len(undone), len(pairs))
 
 
 def _side_by_side(pairs: Sequence[Pair], compute: Compute) -> None:

@@ -1,12 +1,12 @@
 """Profiles: what params.yaml says for a kind of run, as small YAML files in profiles/, and how one is put into place.
 
-A profile names keys and their values; `models: table_v` stands for the rows of `leukoscope.table_v`. Every profile
-names the same keys, so switching back and forth is lossless; what none names (`fetch:` above all) stays as it is.
+A profile names keys and their values; `models: table_v` stands for the rows of `leukoscope.config.table_v`. Every
+profile names the same keys, so switching back and forth is lossless; what none names (`fetch:` above all) stays as it
+is.
 """
 
 from __future__ import annotations
 
-import difflib
 import subprocess
 from collections.abc import Mapping
 from copy import deepcopy
@@ -17,7 +17,7 @@ import yaml
 
 from leukoscope.config.params import PARAMS_FILE, load_params
 from leukoscope.config.table_v import ROWS
-from leukoscope.config.yaml_edit import with_section, with_value
+from leukoscope.config.yaml_edit import Edit, with_section, with_value
 from leukoscope.core.errors import ConfigError
 from leukoscope.core.files import new_file
 
@@ -38,8 +38,8 @@ def profile_values(name: str) -> dict[str, Any]:
     return {**values, "models": ROWS} if values["models"] == TABLE_V else values
 
 
-def apply_profile(name: str, path: Path = PARAMS_FILE) -> str:
-    """Put a profile's values into params.yaml; return the unified difference, empty where there is none.
+def apply_profile(name: str, path: Path = PARAMS_FILE) -> Edit:
+    """Put a profile's values into params.yaml; the edit is not `changed` where the file has them already.
 
     Raises ConfigError for an unknown name, for edits of the file that git does not hold yet, and where the outcome
     would not be valid; the file is then as it was.
@@ -55,8 +55,7 @@ def apply_profile(name: str, path: Path = PARAMS_FILE) -> str:
             load_params(part)
         except ConfigError as error:
             raise ConfigError(f"profile {name} does not fit what else {path} says: {error}") from None
-    old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
-    return "".join(difflib.unified_diff(old, new, f"{path} before", f"{path} with profile {name}"))
+    return Edit(path, before, after)
 
 
 def rewritten(text: str, values: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""A row's settings, and what all sections of params.yaml are made of (`leukoscope.config` has the others)."""
+"""A row's settings, and what all sections of params.yaml are made of (`leukoscope.config.params` has the others)."""
 
 from __future__ import annotations
 

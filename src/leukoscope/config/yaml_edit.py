@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 INDENT = 2
+
+
+@dataclass(frozen=True)
+class Edit:
+    """The text of the file at `path` before an edit, and after it."""
+
+    path: Path
+    before: str
+    after: str
+
+    @property
+    def changed(self) -> bool:
+        """Whether the two differ."""
+        return self.before != self.after
+
+    def difference(self, now: str) -> str:
+        """The unified difference, empty where there is none; `now` says what the file is after the edit: 'tuned'."""
+        old, new = (text.splitlines(keepends=True) for text in (self.before, self.after))
+        return "".join(difflib.unified_diff(old, new, f"{self.path} before", f"{self.path} {now}"))
 
 
 def with_value(text: str, keys: Sequence[str], value: Any) -> str:

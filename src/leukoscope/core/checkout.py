@@ -2,12 +2,16 @@
 
 `dvc exp run --temp` runs stages in a copy without ignored files and sets DVC_ROOT to the real checkout. So MLflow's
 store and the saved work are found from `root`, and what stages write from the working directory, which is the copy.
+
+A name of a row or an ensemble that leads outside its folder is refused with DataError.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+from leukoscope.core.paths import inside
 
 HERE = Path()
 RAW = Path("data/raw")
@@ -17,14 +21,20 @@ SOURCE = RAW / "source.json"
 IMAGES = Path("data/images.parquet")
 SPLITS = Path("data/splits.parquet")
 PLAN = Path("data/plan")
+PLANNED_PICTURES = PLAN / "pictures.json"
 PACKED = Path("data/packed")
 DRAWS = Path("data/augment/draws.parquet")
 PREVIEW = Path("data/augment/preview.png")
 TIMING_FILE = "timing.json"  # in a trained row's folder
+MODELS = Path("models")
+RESULTS = Path("results")
 REPORTS = Path("reports")
 VALIDATION = REPORTS / "validation"
 REGISTERED = REPORTS / "registered.json"
 SUMMARY = REPORTS / "summary.json"
+PAGE = REPORTS / "index.html"
+TABLE_V = REPORTS / "table_v.csv"
+EXPLAINED = REPORTS / "explained"
 
 
 def root() -> Path:
@@ -52,24 +62,24 @@ def inside_experiment() -> bool:
 
 def features(row: str, below: Path = HERE) -> Path:
     """A row's frozen features, in the checkout `below`."""
-    return below / "data/features" / row
+    return inside(below / "data/features", row)
 
 
 def trained(row: str, protocol: str, below: Path = HERE) -> Path:
     """What training leaves of a row, or of an ensemble, under a protocol: decision.json, and a row's folds."""
-    return below / "models" / f"{row}-{protocol}"
+    return inside(below / MODELS, f"{row}-{protocol}")
 
 
 def results(row: str, protocol: str, below: Path = HERE) -> Path:
     """What evaluation leaves of a row or an ensemble under a protocol: metrics, predictions, tables, figures."""
-    return below / "results" / f"{row}-{protocol}"
+    return inside(below / RESULTS, f"{row}-{protocol}")
 
 
 def evaluated(row: str, protocol: str, below: Path = HERE) -> Path:
     """The hashes of what evaluation left of a row under a protocol."""
-    return below / "data/evaluated" / protocol / f"{row}.json"
+    return inside(below / "data/evaluated" / protocol, f"{row}.json")
 
 
 def members(ensemble: str, below: Path = HERE) -> Path:
     """The rows of an ensemble as they were evaluated: a file for each protocol."""
-    return below / "data/members" / ensemble
+    return inside(below / "data/members", ensemble)

@@ -1,6 +1,6 @@
 """Packed arrays: every image decoded once, framed and resized, as memory-mapped uint8.
 
-The frame rule is the saved model's too (`leukoscope.models.framing`): the centre `frame` pixels at native scale, black
+The frame rule is the saved model's too (`leukoscope.imaging.framing`): the centre `frame` pixels at native scale, black
 where the picture is smaller, never enlarged; then a bilinear resize with half-pixel centres and rounding.
 """
 

@@ -11,9 +11,9 @@ from typing import Any, TypedDict
 
 from leukoscope.config.params import Params
 from leukoscope.config.rows import ModelSettings
+from leukoscope.core.checkout import PLANNED_PICTURES
 from leukoscope.core.files import new_folder, write_json
 
-PICTURES_FILE = "pictures.json"
 EMBEDDING_SETTINGS = (
     "backbone", "weights", "frame", "size", "taps", "beside", "views", "rotations", "pooling", "colours", "statistics",
 )  # fmt: skip
@@ -49,6 +49,6 @@ def _views(row: ModelSettings) -> int:
 def write_plan(params: Params, folder: Path) -> None:
     """Write pictures.json and one <row>.json for each row, replacing `folder`."""
     with new_folder(folder) as part:
-        write_json(part / PICTURES_FILE, pictures(params))
+        write_json(part / PLANNED_PICTURES.name, pictures(params))
         for name, row in params.rows().items():
             write_json(part / f"{name}.json", embedding(row))

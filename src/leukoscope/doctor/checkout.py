@@ -18,7 +18,6 @@ from leukoscope.core.paths import inside
 from leukoscope.doctor.finding import Finding, ok, size, to_do, wrong
 
 REPRO = "uv run dvc repro"
-RAW = Path("data/raw")
 ROOM = 1_000_000_000  # bytes: what the demo and its models leave behind, several times
 COPIES = 2  # of a packed array: in data/ and, where the file system has no links, in DVC's cache
 SERVER_SECONDS = 5
@@ -40,7 +39,7 @@ def disk(params: Params) -> Finding:
 
 def _unfetched(settings: Fetch) -> int:
     """Bytes that fetching would write: an archive unpacked, or a folder on another file system."""
-    if RAW.exists() or settings.path is None:
+    if checkout.RAW.exists() or settings.path is None:
         return 0
     path = _source(settings)
     if path.is_file():
@@ -51,8 +50,8 @@ def _unfetched(settings: Fetch) -> int:
 
 
 def _unpacked(params: Params) -> int:
-    index = RAW / "index.csv"
-    if Path("data/packed").exists() or not index.exists():
+    index = checkout.INDEX
+    if checkout.PACKED.exists() or not index.exists():
         return 0
     with index.open(encoding="utf-8") as file:
         images = sum(1 for _ in file) - 1
@@ -70,13 +69,16 @@ def weights(params: Params) -> Finding:
     from leukoscope.features.inventory import starts
 
     found = starts(params)
-    files = {file for file in found.values() if file}
+    missing = dict.fromkeys(
+        f"{start.backbone} at {start.size}" for start in found if start.from_imagenet and not start.here
+    )
+    files = {start.file for start in found if start.file and (start.here or not start.from_imagenet)}
     for file in sorted(files):
         if not file.is_file():
             return wrong(f"{file} is not there", "put it there, or mend `weights` in params.yaml (leukoscope weights)")
         if why := _does_not_open(file):
             return wrong(f"{file} does not open ({why}): it is not whole", "fetch it again (leukoscope weights)")
-    if missing := [where for where, file in found.items() if file is None]:
+    if missing:
         words = f"ImageNet's for {', '.join(missing)} are not here; Keras downloads them when they are needed"
         return to_do(words, "uv run leukoscope weights   # where to put them, without a network")
     return ok(f"{len(files)} files, all of them whole" if files else "no row names any: untrained backbones")
@@ -96,31 +98,33 @@ def _does_not_open(file: Path) -> str:
 def data(params: Params) -> Finding:
     """Whether the images are where params.yaml says, and those of the last fetch still there."""
     settings = params.fetch
-    there = RAW.exists()
+    there = checkout.RAW.exists()
     if settings.path is not None and not _source(settings).exists():
-        words = f"fetch.path: {settings.path} is not there" + (f"; {RAW} has what was fetched before" * there)
+        words = f"fetch.path: {settings.path} is not there" + (f"; {checkout.RAW} has what was fetched before" * there)
         return wrong(words, "mend fetch.path in params.yaml")
     if not there:
         if _locked_before():
-            return wrong(f"{RAW} is gone, and dvc.lock says that it was fetched", REPRO)
-        return to_do(f"{RAW} is not there yet: nothing was fetched", REPRO)
+            return wrong(f"{checkout.RAW} is gone, and dvc.lock says that it was fetched", REPRO)
+        return to_do(f"{checkout.RAW} is not there yet: nothing was fetched", REPRO)
     try:
-        about = json.loads((RAW / "source.json").read_text(encoding="utf-8"))
-        with (RAW / "index.csv").open(encoding="utf-8", newline="") as file:
+        about = json.loads(checkout.SOURCE.read_text(encoding="utf-8"))
+        with checkout.INDEX.open(encoding="utf-8", newline="") as file:
             files = [row["file"] for row in csv.DictReader(file)]
     except (OSError, ValueError, KeyError) as error:
-        return wrong(f"{RAW} is not whole ({error})", REPRO)
-    if gone := [file for file in files if not inside(RAW / "images", file).is_file()]:
-        return wrong(f"{len(gone)} of {len(files)} images are gone from {RAW}/images, such as {gone[0]}", REPRO)
+        return wrong(f"{checkout.RAW} is not whole ({error})", REPRO)
+    if gone := [file for file in files if not inside(checkout.IMAGE_FILES, file).is_file()]:
+        return wrong(
+            f"{len(gone)} of {len(files)} images are gone from {checkout.IMAGE_FILES}, such as {gone[0]}", REPRO
+        )
     if (about["name"], about["source"]) != (settings.name, settings.source):
-        words = f"{RAW} has '{about['name']}' ({about['source']}), params.yaml names '{settings.name}'"
+        words = f"{checkout.RAW} has '{about['name']}' ({about['source']}), params.yaml names '{settings.name}'"
         return to_do(f"{words} ({settings.source})", REPRO)
-    return ok(f"'{about['name']}', {len(files)} {about['kind']} images{_bad(Path('reports/validation'))}")
+    return ok(f"'{about['name']}', {len(files)} {about['kind']} images{_bad(checkout.VALIDATION)}")
 
 
 def _locked_before() -> bool:
     lock = checkout.root() / "dvc.lock"
-    return lock.exists() and f"path: {RAW}" in lock.read_text(encoding="utf-8")
+    return lock.exists() and f"path: {checkout.RAW}" in lock.read_text(encoding="utf-8")
 
 
 def _bad(report: Path) -> str:
@@ -193,7 +197,7 @@ def registered(params: Params) -> Finding:
         return to_do("not looked at: the tracking store, which holds it, comes first", "")
     champion = versions.champion_or_none(params.fetch.name)
     if champion is None:
-        why = "reports/registered.json says why" if Path("reports/registered.json").exists() else "nothing was ranked"
+        why = f"{checkout.REGISTERED} says why" if checkout.REGISTERED.exists() else "nothing was ranked"
         return to_do(f"no champion of '{params.fetch.name}': {why}", "uv run dvc repro -f -s register")
     whole_files(champion)
     return ok(f"version {champion.version} of {versions.model_name(params.fetch.name)} is champion, its files whole")

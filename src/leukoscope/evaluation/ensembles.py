@@ -19,8 +19,8 @@ from leukoscope.artifacts.decision import DECISION_FILE, Decision, EnsembleSetti
 from leukoscope.artifacts.decision import Member as MemberFacts
 from leukoscope.artifacts.predictions import PREDICTIONS_FILE, checked, labels_and_scores, read_predictions, side_of
 from leukoscope.config.params import Evaluate, Threshold
+from leukoscope.core import checkout
 from leukoscope.core.errors import ConfigError, DataError
-from leukoscope.core.paths import inside
 from leukoscope.evaluation.checks import refuse_different_images
 from leukoscope.stats.metrics import METRICS
 from leukoscope.stats.operating_point import decide
@@ -47,16 +47,15 @@ def _sha256(file: Path) -> str:
 def read_members(
     listed: Mapping[str, Mapping[str, str]],
     protocol: str,
-    models: Path = Path("models"),
-    results: Path = Path("results"),
+    below: Path = checkout.HERE,
 ) -> list[Member]:
     """The rows `listed` under `protocol`, by name, each as its `fingerprint` says that it was evaluated.
 
-    Raises DataError for a row that was evaluated again since, and for a name that leads outside these folders.
+    Raises DataError for a row that was evaluated again since, and for a name that leads outside the folders of results.
     """
     members = []
     for row in sorted(listed):  # so that the order in params.yaml changes no digit
-        folders = inside(models, f"{row}-{protocol}"), inside(results, f"{row}-{protocol}")
+        folders = checkout.trained(row, protocol, below), checkout.results(row, protocol, below)
         if fingerprint(*folders) != listed[row]:
             raise DataError(f"{folders[1]} has changed since it was listed as a member: run uv run dvc repro")
         members.append(Member(Decision.read(folders[0]), checked(read_predictions(folders[1]))))

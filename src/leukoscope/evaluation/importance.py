@@ -1,6 +1,6 @@
 """How much a part of a row's features decides: what its figures lose when that part is another subject's.
 
-Permutation importance (Breiman 2001) as `models.exchanged` makes it, on images that the folds were not trained on. A
+Permutation importance (Breiman 2001) as `exchanged` makes it, on images that the folds were not trained on. A
 loss counts what the part alone tells: what other parts tell too is not missed, so losses do not add up.
 """
 

@@ -103,7 +103,7 @@ def explain_command(
 ) -> None:
     """Explain the images that `paths` name; `say` is called with each line for a person, `err` true for notes.
 
-    Raises DataError where none of them can be read, RegistryError as `registry.load_explainer` does.
+    Raises DataError where none of them can be read, RegistryError as `explainer.load_explainer` does.
     """
     from leukoscope.explain import explainer
     from leukoscope.prediction.sources import images_below

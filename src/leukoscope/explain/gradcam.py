@@ -51,7 +51,7 @@ class Explainer:
     """A saved model, opened at the maps that it pools. It may be called from several threads at once."""
 
     def __init__(self, model: keras.Model) -> None:
-        """`model` as `models.assembly` makes and `models.load_saved` loads it."""
+        """`model` as `training.assembly` makes and `keras_loading.load_saved` loads it."""
         import keras
         import tensorflow as tf
 

@@ -17,7 +17,7 @@ Crop = tuple[int, int]  # height and width of a picture's centre, in native pixe
 
 
 class Map(NamedTuple):
-    """A map [n * turns, h, w, channels] of a model's graph, whose turns are as `models.assembly` makes them.
+    """A map [n * turns, h, w, channels] of a model's graph, whose turns are as `training.assembly` makes them.
 
     `crop` is the centre of the picture that it is of, None for the whole picture; `whole` whether its places are pooled
     alike, without regard to where the cell is.
@@ -37,7 +37,7 @@ class Opened(NamedTuple):
 
 
 def opened(model: keras.Model) -> Opened:
-    """A model as `models.assembly` makes it, opened.
+    """A model as `training.assembly` makes it, opened.
 
     The maps are what those networks give that take pictures to maps: the backbones, or what is left of them up to their
     taps. A network from pictures to numbers, which a finetuned fold is, is opened in turn; where it has no such network

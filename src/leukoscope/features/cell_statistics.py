@@ -1,14 +1,14 @@
 """A cell's area, shape and colour as further columns of a row's features, and how much they weigh beside the others.
 
-Stock layers and keras.ops nodes only, as in `models.features`. A picture turned by quarters has the same statistics; an
-augmented view has those that it shows, so a zoom changes the area.
+Stock layers and keras.ops nodes only, as in `training.assembly`. A picture turned by quarters has the same statistics;
+an augmented view has those that it shows, so a zoom changes the area.
 
 A handful of columns beside thousands says nothing to a head that takes all columns alike: Table III's standardises
 each one, so the scale that a column comes in does not matter to it. Therefore it multiplies the columns by
 `column_weights` once it has standardised them: the statistics then make up `statistics_share` of the squared distance
 of two images, and with it of a hidden unit's variance at the start and of what L2 allows a decision to take from them.
 The plain head standardises nothing: there it is their share as far as the backbone's columns vary about as much as the
-statistics, which come in deviations from a usual cell. The kernel head has them beside its kernel (`models.stacking`).
+statistics, which come in deviations from a usual cell. The kernel head has them beside its kernel: `training.stacking`.
 """
 
 from __future__ import annotations

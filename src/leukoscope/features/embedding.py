@@ -171,7 +171,7 @@ class _Joined:
 
     @property
     def maps(self) -> list[int]:
-        """Channels of each map that the passes pool, as `features.parts_of_columns` takes them."""
+        """Channels of each map that the passes pool, as `pooling.parts_of_columns` takes them."""
         return [channels for one in self.passes for channels in one.source.maps(one.converted)]
 
     @property

@@ -1,6 +1,6 @@
 """What is inside the cell of framed pixels, and what values are over it.
 
-Stock layers and keras.ops nodes only, as in `models.assembly`, and none whose values depend on the batch.
+Stock layers and keras.ops nodes only, as in `training.assembly`, and none whose values depend on the batch.
 
 *Inside* is what data.cell calls so: brighter than its BACKGROUND in some channel. Above 0 would do for lossless files;
 around a JPEG it would take the rings for cell, and after an augmented channel shift the background.

@@ -2,74 +2,83 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from leukoscope.config.params import Params
 from leukoscope.config.rows import Branch
 from leukoscope.features.backbones import BACKBONES, backbone
-from leukoscope.features.weights import keras_folder
 
 USUAL_SIZE = 224
 
 
-def weights_text(params: Params) -> str:
-    """Two tables for the terminal: ImageNet's files by backbone and input size, and what each row starts from.
+@dataclass(frozen=True)
+class Start:
+    """What a backbone of a row starts from.
 
-    A backbone that no row names is listed for inputs of 224 pixels. Raises ConfigError for a row of unknown backbone.
+    `size` is the side of its own input, smaller than the row's at a coarser scale. `weights` is as params.yaml has it,
+    `file` is their file, None for an untrained start, which is always `here`; another file may not be.
     """
-    rows = params.rows()
+
+    row: str
+    backbone: str
+    size: int
+    weights: str
+    file: Path | None
+    here: bool
+
+    @property
+    def from_imagenet(self) -> bool:
+        """Whether it starts from ImageNet's weights, which are downloaded where they are not here."""
+        return self.weights == "imagenet"
+
+
+@dataclass(frozen=True)
+class ImageNetFile:
+    """A backbone's ImageNet weights for inputs of `size`.
+
+    `place` is where the file belongs, `found` where it is, None where it is not on this machine. `origin` is what the
+    file is called where it is published, empty where that is its own name.
+    """
+
+    backbone: str
+    size: int
+    place: Path
+    found: Path | None
+    origin: str
+
+
+def starts(params: Params) -> list[Start]:
+    """What each row's backbones start from, in params.yaml's order. Raises ConfigError for an unknown backbone."""
+    return [_start(name, row.size, branch) for name, row in params.rows().items() for branch in row.branches]
+
+
+def imagenet_files(used: Sequence[Start]) -> list[ImageNetFile]:
+    """ImageNet's weights for every backbone of the table, at the sizes that it is used at, or else at 224 pixels."""
     sizes: dict[str, set[int]] = {name: set() for name in BACKBONES}
-    of_rows = [(name, branch.side(row.size), branch) for name, row in rows.items() for branch in row.branches]
-    for _, size, branch in of_rows:
-        backbone(branch.backbone)
-        sizes[branch.backbone].add(size)
-    files = [_file_line(name, size) for name in BACKBONES for size in sorted(sizes[name] or {USUAL_SIZE})]
-    starts = [[name, f"{branch.backbone} at {size}", _start(branch, size)] for name, size, branch in of_rows]
-    return "\n".join(
-        [
-            f"ImageNet weights, in {keras_folder()} where no other place is given. With `weights: imagenet` Keras or",
-            "KerasHub downloads what is not there; without a network, put the file there.",
-            "",
-            *_columns([["backbone", "input", "here", "file"], *files]),
-            "",
-            *_columns([["row of params.yaml", "backbone", "weights"], *starts]),
-        ]
-    )
+    for start in used:
+        sizes[start.backbone].add(start.size)
+    return [_imagenet_file(name, size) for name in BACKBONES for size in sorted(sizes[name] or {USUAL_SIZE})]
 
 
-def starts(params: Params) -> dict[str, Path | None]:
-    """The weights file that each row's backbones start from, by words such as 'mobilenetv2 at 224'.
-
-    None stands for ImageNet's where they are not on this machine; a file that params.yaml names may not be there
-    either. Untrained starts have no file and are left out.
-    """
-    found: dict[str, Path | None] = {}
-    for row in params.rows().values():
-        for branch in row.branches:
-            words = f"{branch.backbone} at {row.size}"
-            if branch.weights == "imagenet":
-                found[words] = backbone(branch.backbone).imagenet.found(row.size)
-            elif branch.weights != "none":
-                found[f"{words} from {branch.weights}"] = Path(branch.weights)
-    return found
-
-
-def _file_line(name: str, size: int) -> list[str]:
-    weights = BACKBONES[name].imagenet
-    place, found = weights.place(size), weights.found(size)
-    origin = f" ({weights.origin})" if weights.origin else ""
-    file = str(found) if found and found != place else f"{place.name}{origin}"
-    return [name, str(size), "yes" if found else "no", file]
-
-
-def _start(branch: Branch, size: int) -> str:
-    """What a row's backbone starts from, and whether it is on this machine."""
+def _start(row: str, row_size: int, branch: Branch) -> Start:
+    size = branch.side(row_size)
+    theirs = backbone(branch.backbone).imagenet
     if branch.weights == "none":
-        return "none: an untrained start"
-    if branch.weights == "imagenet":
-        here = BACKBONES[branch.backbone].imagenet.found(size)
-        return f"imagenet, {'here' if here else 'to be downloaded'}"
-    return f"{branch.weights}, {'here' if Path(branch.weights).is_file() else 'MISSING'}"
+        file, here = None, True
+    elif branch.weights == "imagenet":
+        found = theirs.found(size)
+        file, here = found or theirs.place(size), found is not None
+    else:
+        file = Path(branch.weights)
+        here = file.is_file()
+    return Start(row, branch.backbone, size, branch.weights, file, here)
+
+
+def _imagenet_file(name: str, size: int) -> ImageNetFile:
+    weights = BACKBONES[name].imagenet
+    return ImageNetFile(name, size, weights.place(size), weights.found(size), weights.origin)
 
 
 def _columns(table: list[list[str]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a model is: backbones, heads, embedding (frozen features), training."""
+"""Keras, imported when it is first needed and without TensorFlow's notes; saved models, loaded as data."""
 
 from __future__ import annotations
 
@@ -17,13 +17,11 @@ if TYPE_CHECKING:
     import keras
 
 
-# TensorFlow reads this once, when it is first imported: its start-up notes are no news to anyone who waits for a stage.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# Without it the first process takes a GPU's whole memory, and rows or actors with a share of it have none.
-os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-# Each fold is a new model and so a new graph, which TensorFlow would call excessive retracing.
-logging.getLogger("tensorflow").setLevel(logging.ERROR)
-
+# TensorFlow reads these once, when it is first imported.
+_ENVIRONMENT = {
+    "TF_CPP_MIN_LOG_LEVEL": "3",  # its start-up notes are no news to anyone who waits for a stage
+    "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # else the first process takes a GPU's whole memory, and others have none
+}
 _STARTUP_NOTES = (b"WARNING: All log messages before absl::InitializeLog()", b"oneDNN custom operations are on")
 
 
@@ -32,8 +30,12 @@ def load_keras() -> None:
 
     They are written past Python, and no setting silences them; whatever else the import writes is passed on.
     """
+    # Each fold is a new model and so a new graph, which TensorFlow would call excessive retracing.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     if "keras" in sys.modules:
         return
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     sys.stderr.flush()
     terminal = os.dup(2)
     try:

@@ -1,6 +1,6 @@
 """From framed pixels to a row's vectors: the colours that a backbone is shown, its taps, and how their maps are pooled.
 
-Stock layers and keras.ops nodes only, as in `models.assembly`, and none whose values depend on the batch.
+Stock layers and keras.ops nodes only, as in `training.assembly`, and none whose values depend on the batch.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What slides and cameras change of a cell beside its geometry: how much stain it took, and its finest detail.
 
-Everything stays inside the cell, as `data.cell` finds it: the black background stays black. Grey levels are rounded and
-clipped to 0 to 255, and a pixel that would become background is left as it was, so that a cell keeps its outline.
+Everything stays inside the cell, as `imaging.cell` finds it: the black background stays black. Grey levels are rounded
+and clipped to 0 to 255, and a pixel that would become background is left as it was, so that a cell keeps its outline.
 
 - Stain: the optical densities of the two stains of a Romanowsky-type smear, azure (an oxidised methylene blue) and
   eosin, each times a scale and plus a shift. Ruifrok and Johnston's vectors for Giemsa tell them apart (2001;

@@ -5,8 +5,8 @@ about the picture's centre (in that order), the border repeats, then one channel
 to the picture's own range, then the flips. Here the flips are folded into the affine map, so a picture is resampled
 once. A draw is seeded by (seed, the image's sha256, view): it knows no split and no neighbour.
 
-Beside Table II, and off unless asked for, a view may change the cell's stain and grain (`data.appearance`), between the
-warp and the channel shift.
+Beside Table II, and off unless asked for, a view may change the cell's stain and grain (`imaging.appearance`), between
+the warp and the channel shift.
 """
 
 from __future__ import annotations

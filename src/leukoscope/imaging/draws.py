@@ -16,8 +16,8 @@ from leukoscope.config.params import Augment
 class Draw:
     """One view's parameters. Shifts are shares of the side, angles are degrees, the channel shift is grey levels.
 
-    What follows it is of `data.appearance`: factors and shifts of the stains' optical densities, gains of the fine and
-    the coarse band, and the noise's deviation in grey levels, with the seed of its pixels.
+    What follows it is of `imaging.appearance`: factors and shifts of the stains' optical densities, gains of the fine
+    and the coarse band, and the noise's deviation in grey levels, with the seed of its pixels.
     """
 
     flip_h: bool = False

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from leukoscope.artifacts.card import CARD_FACTS, CardFacts
 from leukoscope.artifacts.decision import DECISION_FILE, Decision
-from leukoscope.core.errors import RegistryError
+from leukoscope.core.errors import DataError, RegistryError
 from leukoscope.core.paths import is_sha256
 from leukoscope.registry.files import listed_files, whole_files
 from leukoscope.registry.versions import ANOTHER, ChampionVersion, champion, version_of
@@ -53,12 +53,16 @@ def load_card(data_name: str, version: int | str | None = None) -> CardFacts:
 def fetched(data_name: str, version: int | str | None) -> tuple[Path, Decision, ChampionVersion]:
     """The folder of the champion's files, or of the version's that is named, with its decision and what is known of it.
 
-    Raises RegistryError, besides what `whole_files` raises, for a decision without a model's identity, or with another
-    one than the registry has.
+    Raises RegistryError, besides what `whole_files` raises, for a decision.json that is none, one without a model's
+    identity, or with another one than the registry has.
     """
     chosen = champion(data_name) if version is None else version_of(open_store(), data_name, str(version))
     folder = whole_files(chosen)
-    decision = Decision.read(folder)
+    try:
+        decision = Decision.read(folder)
+    except DataError as error:
+        why = str(error).removesuffix(": run dvc repro")
+        raise RegistryError(f"version {chosen.version} is not loaded, since {why}: {ANOTHER}") from None
     identity = decision.identity
     if not is_sha256(identity):
         raise RegistryError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,31 @@ from leukoscope.registry.gate import area_alone, gate
 from leukoscope.registry.packaging import log_version
 from leukoscope.registry.ranking import Candidate, rank
 from leukoscope.registry.training_range import training_cells
+from leukoscope.registry.versions import Promotion
 from leukoscope.tracking.store import answering, locked
+
+
+@dataclass(frozen=True)
+class Logged:
+    """The winner's version in the registry, and what it became: a candidate, champion, or neither.
+
+    `promotions` has every version that was made champion, in order: a better one may have taken the place back.
+    """
+
+    row: str
+    model: str
+    version: str
+    new: bool
+    candidate: bool = False
+    promotions: tuple[Promotion, ...] = ()
+
+
+@dataclass(frozen=True)
+class Registration:
+    """The content of reports/registered.json (no version, id or time), and the winner's version, where a row wins."""
+
+    content: dict[str, Any]
+    logged: Logged | None
 
 
 def register(
@@ -26,14 +50,14 @@ def register(
     images: pd.DataFrame,
     splits: pd.DataFrame,
     below: Path = checkout.HERE,
-) -> dict[str, Any]:
-    """Rank, gate, log and promote; returns the content of reports/registered.json (no version, id or time).
+) -> Registration:
+    """Rank, gate, log and promote.
 
     `images` has image_id, file, label, subject, group, sha256 and cell_area (pixels) of images.parquet.
-    `ranking` has every row, best first, with the checks that it failed; `gate` is that of the winner, or of the first
-    row where none wins. `training_range` says what the winner's version flags, and how often on unseen subjects. Inside
-    `dvc exp run` the winner becomes @candidate and nothing is promoted. Raises ConfigError where params.yaml does not
-    make the protocol that it ranks within, RegistryError where rows cannot be compared.
+    The content's `ranking` has every row, best first, with the checks that it failed; its `gate` is that of the winner,
+    or of the first row where none wins; `training_range` says what the winner's version flags, and how often on unseen
+    subjects. Inside `dvc exp run` the winner becomes @candidate and nothing is promoted. Raises ConfigError where
+    params.yaml does not make the protocol that it ranks within, RegistryError where rows cannot be compared.
     """
     protocol, data_name = params.register_.protocol, params.fetch.name
     if protocol not in params.protocols:
@@ -54,14 +78,14 @@ def register(
     passing = [index for index, verdicts in enumerate(gates) if all(verdict.passed for verdict in verdicts)]
     chosen = passing[0] if passing else 0
     winner = candidates[chosen] if passing else None
-    training = None
+    training = logged = None
     if winner:
         training = training_cells(winner, images, splits[splits["protocol"] == protocol], params.evaluate)
-        versus, promoted, reason = _promote(data_name, winner, training, images, params.evaluate)
+        logged, versus, promoted, reason = _promote(data_name, winner, training, images, params.evaluate)
         gates[chosen].append(versus)
     else:
         promoted, reason = False, f"no row passes the gate: {_first_refusal(gates[0])}"
-    return {
+    content = {
         "protocol": protocol,
         "data": first.decision.data.as_json(),
         "split_hash": first.decision.split_hash,
@@ -72,6 +96,7 @@ def register(
         "promoted": promoted,
         "reason": reason,
     }
+    return Registration(content, logged)
 
 
 def _refuse_numbers_of_other_images(candidates: list[Candidate], splits: pd.DataFrame) -> None:
@@ -112,22 +137,22 @@ def _first_refusal(verdicts: list[Verdict]) -> str:
 
 def _promote(
     data_name: str, winner: Candidate, training: TrainingCells, images: pd.DataFrame, settings: Evaluate
-) -> tuple[Verdict, bool, str]:
-    """Log the winner's version and, where it may be, make it champion. Prints what became of it, with its number."""
+) -> tuple[Logged, Verdict, bool, str]:
+    """Log the winner's version and, where it may be, make it champion; returns whether it is, and why."""
     with answering(), locked("registry"):
         version, new = log_version(data_name, winner, training)
         # Asked for only now: a server has no lock, and packaging takes long enough for another process to promote.
         verdict = beats_champion(winner, versions.champion_or_none(data_name), images, settings)
-        print(f"{winner.row}: version {version} of {versions.model_name(data_name)}{'' if new else ', known already'}")
+        logged = Logged(winner.row, versions.model_name(data_name), version, new)
         if checkout.inside_experiment():
-            print(versions.set_candidate(data_name, version))
+            versions.set_candidate(data_name, version)
             later = f"an experiment promotes nothing: once it is applied, run {versions.REGISTER_AGAIN}"
-            return verdict, False, later
+            return replace(logged, candidate=True), verdict, False, later
         if not verdict.passed:
-            return verdict, False, verdict.verdict
-        print(versions.let_pass(data_name, version))
+            return logged, verdict, False, verdict.verdict
+        logged = replace(logged, promotions=versions.let_pass(data_name, version))
         champion = versions.champion(data_name)
         if champion.identity != winner.decision.identity:  # another process's, which was better
             verdict = beats_champion(winner, champion, images, settings)
-            return verdict, False, verdict.verdict
-    return verdict, True, f"{winner.row} is the best row that passes every check"
+            return logged, verdict, False, verdict.verdict
+    return logged, verdict, True, f"{winner.row} is the best row that passes every check"

@@ -20,7 +20,7 @@ BATCH = 8
 
 
 def export_scoring(model: keras.Model, frame: int, path: Path) -> None:
-    """Write a saved model (`models.assembly`) as OpenVINO's IR `path`, for pictures of `frame` pixels alone.
+    """Write a saved model (`training.assembly`) as OpenVINO's IR `path`, for pictures of `frame` pixels alone.
 
     One size lets OpenVINO plan its memory; what a model sees of a picture of any other size is its framed picture.
     """

@@ -1,7 +1,7 @@
 """The registry: one model for each data set, its versions, and which of them is @champion.
 
 @previous is the champion before, @candidate the version that an experiment logged last. Promotion by the pipeline's own
-gate is `leukoscope.promotion`.
+gate is `leukoscope.registry.promotion`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from leukoscope.core.checkout import REGISTERED
 from leukoscope.core.errors import RegistryError
 from leukoscope.tracking.store import answering, merged, open_store, shown_uri, tracking_uri
 
@@ -32,6 +33,33 @@ class ChampionVersion:
     identity: str
     tags: dict[str, str]
     source: str
+
+
+@dataclass(frozen=True)
+class Champions:
+    """The version that is champion and the one that was before it, if there was one."""
+
+    champion: ChampionVersion
+    previous: ChampionVersion | None
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """A version of `model` that is champion, and the version `before` it.
+
+    `changed` is false where it was champion already.
+    """
+
+    model: str
+    version: str
+    before: str | None
+    changed: bool
+
+    def __str__(self) -> str:
+        if not self.changed:
+            return f"version {self.version} of {self.model} is champion already"
+        before = f"; version {self.before} was before it" if self.before else ""
+        return f"version {self.version} of {self.model} is champion{before}"
 
 
 def model_name(data_name: str) -> str:
@@ -79,39 +107,23 @@ def champion(data_name: str) -> ChampionVersion:
     if found is None:
         raise RegistryError(
             f"data set '{data_name}' has no champion in {shown_uri(tracking_uri())}: run {REGISTER_AGAIN}, whose "
-            f"reports/registered.json says what was promoted and why"
+            f"{REGISTERED} says what was promoted and why"
         )
     return found
 
 
 @answering()
-def describe(data_name: str) -> str:
-    """The champion and the version before it, as lines for a person."""
+def champions(data_name: str) -> Champions:
+    """The champion and the version before it. Raises RegistryError where there is no champion."""
     client = open_store()
-    lines = [_line("champion", champion(data_name))]
-    before = _with_alias(client, data_name, PREVIOUS)
-    if before:
-        lines.append(_line("previous", before))
-    return "\n".join(lines)
-
-
-def _line(alias: str, version: ChampionVersion) -> str:
-    tags = version.tags
-    marked = f", {tags['mark']}" if "mark" in tags else ""
-    reason = f"; promoted because: {tags['promotion_reason']}" if "promotion_reason" in tags else ""
-    return (
-        f"{alias}: version {version.version}, {tags['row']} ({tags['combination']}), trained on '{tags['data_name']}' "
-        f"({tags['data_kind']} images, {tags['weights_kind']} weights), {tags['side']} AUROC "
-        f"{float(tags['auroc']):.3f} under protocol {tags['protocol']}{marked}, threshold "
-        f"{float(tags['threshold']):.3f}{reason}"
-    )
+    return Champions(champion(data_name), _with_alias(client, data_name, PREVIOUS))
 
 
 @answering()
-def promote(data_name: str, version: int | str, reason: str) -> str:
+def promote(data_name: str, version: int | str, reason: str) -> Promotion:
     """Make a version @champion and the one before it @previous; `reason` is kept as a tag.
 
-    Returns a line that says so. Raises RegistryError without a reason, for a version that is not there, and always for
+    Raises RegistryError without a reason, for a version that is not there, and always for
     one that was trained under a leaky protocol, tuned on groups that its protocol tests on, or of another data set.
     """
     if not reason.strip():
@@ -138,8 +150,8 @@ def promote(data_name: str, version: int | str, reason: str) -> str:
     return set_champion(data_name, chosen.version)
 
 
-def let_pass(data_name: str, version: str) -> str:
-    """Make a version that the gate has passed @champion, unless a better one is. Returns a line that says so.
+def let_pass(data_name: str, version: str) -> tuple[Promotion, ...]:
+    """Make a version that the gate has passed @champion, unless a better one is. Returns every promotion, in order.
 
     Two processes may each find the champion worse than their own version, and the worse of them write last: a local
     store has a lock against it, a server has none. So each marks its version, then makes it champion, and then gives
@@ -148,10 +160,10 @@ def let_pass(data_name: str, version: str) -> str:
     """
     client, name = open_store(), model_name(data_name)
     client.set_model_version_tag(name, version, PASSED, "true")
-    lines = [set_champion(data_name, version)]
+    promotions = [set_champion(data_name, version)]
     while better := _better_than_champion(client, data_name):
-        lines.append(set_champion(data_name, better))
-    return "\n".join(lines)
+        promotions.append(set_champion(data_name, better))
+    return tuple(promotions)
 
 
 def _better_than_champion(client: MlflowClient, data_name: str) -> str | None:
@@ -182,8 +194,8 @@ def _forget_the_gate(client: MlflowClient, data_name: str) -> None:
             client.delete_model_version_tag(model_name(data_name), str(known.version), PASSED)
 
 
-def set_champion(data_name: str, version: str) -> str:
-    """Give @champion to a version and @previous to the one that had it. Returns a line that says so.
+def set_champion(data_name: str, version: str) -> Promotion:
+    """Give @champion to a version and @previous to the one that had it.
 
     The same decision.json registered again, with what it lacked, leaves @previous where it is: a rollback goes to
     another model.
@@ -191,11 +203,11 @@ def set_champion(data_name: str, version: str) -> str:
     client, name = open_store(), model_name(data_name)
     before = _registered(client, data_name).get(CHAMPION)
     if before == version:
-        return f"version {version} of {name} is champion already"
+        return Promotion(name, version, before, changed=False)
     if before and not _of_one_decision(client, data_name, before, version):
         merged(client.set_registered_model_alias, name, PREVIOUS, before)
     merged(client.set_registered_model_alias, name, CHAMPION, version)
-    return f"version {version} of {name} is champion" + (f"; version {before} was before it" if before else "")
+    return Promotion(name, version, before, changed=True)
 
 
 def _of_one_decision(client: MlflowClient, data_name: str, one: str, other: str) -> bool:
@@ -204,15 +216,14 @@ def _of_one_decision(client: MlflowClient, data_name: str, one: str, other: str)
     return of_one is not None and of_one == of_other
 
 
-def set_candidate(data_name: str, version: str) -> str:
-    """Give @candidate to a version. Returns a line that says so."""
+def set_candidate(data_name: str, version: str) -> None:
+    """Give @candidate to a version."""
     merged(open_store().set_registered_model_alias, model_name(data_name), CANDIDATE, version)
-    return f"version {version} of {model_name(data_name)} is a candidate"
 
 
 @answering()
-def rollback(data_name: str) -> str:
-    """Swap @champion and @previous. Returns a line that says so; RegistryError where there is no version before."""
+def rollback(data_name: str) -> Promotion:
+    """Swap @champion and @previous. Raises RegistryError where there is no version before."""
     now = champion(data_name)
     client = open_store()
     before = _with_alias(client, data_name, PREVIOUS)

@@ -279,8 +279,8 @@ def _read_result(root: Path, row: str, protocol: Protocol) -> Result:
 
 def _refuse_mixed_data(results: list[Result], registered: dict[str, Any]) -> None:
     """A page may only compare what was measured on the same images."""
-    hashes = {f"results/{result.folder.name}": result.decision.data.hash for result in results}
-    hashes["reports/registered.json"] = registered["data"]["hash"]
+    hashes = {str(checkout.RESULTS / result.folder.name): result.decision.data.hash for result in results}
+    hashes[str(checkout.REGISTERED)] = registered["data"]["hash"]
     first = next(iter(hashes))
     for name, digest in hashes.items():
         if digest != hashes[first]:
@@ -298,14 +298,14 @@ def read_evidence(params: Params, root: Path = Path()) -> Evidence:
         for row in params.rows_and_ensembles
         for protocol in params.protocols
     }
-    registered = _read_json(root / "reports/registered.json", "dvc repro register")
+    registered = _read_json(root / checkout.REGISTERED, "dvc repro register")
     _refuse_mixed_data(list(results.values()), registered)
     return Evidence(
         params=params,
         root=root,
-        source=_read_json(root / "data/raw/source.json", "dvc repro fetch"),
-        images=pd.read_parquet(root / "data/images.parquet"),
-        splits=pd.read_parquet(root / "data/splits.parquet"),
+        source=_read_json(root / checkout.SOURCE, "dvc repro fetch"),
+        images=pd.read_parquet(root / checkout.IMAGES),
+        splits=pd.read_parquet(root / checkout.SPLITS),
         results=results,
         registered=registered,
     )

@@ -14,7 +14,7 @@ from leukoscope.artifacts.metrics import Estimate
 from leukoscope.artifacts.training_cells import flagged_in_words
 from leukoscope.config.params import Params
 from leukoscope.config.rows import Protocol
-from leukoscope.core import text
+from leukoscope.core import checkout, text
 from leukoscope.core.cautions import RESEARCH_ONLY, cautions
 from leukoscope.core.files import new_file, write_json
 from leukoscope.core.text import epochs, hundredths, millions, p_value, percent, seconds, share, signed, signed_points
@@ -31,7 +31,7 @@ from leukoscope.report.importance import DIMENSIONS, carried
 from leukoscope.report.paper_tables import PROPOSED_ROW, UNREGULARIZED_ROW
 from leukoscope.report.pictures import drawn_figures, sample_cells
 from leukoscope.report.summary import summarise, write_plots
-from leukoscope.report.table_v import TABLE_V_FILE, table_rows, write_table_v
+from leukoscope.report.table_v import table_rows, write_table_v
 from leukoscope.stats.metrics import CLASSES
 
 SECTIONS = {  # by their ids, in the order of the page
@@ -159,7 +159,7 @@ def _data(evidence: Evidence) -> dict[str, Any]:
         "set_counts": data_facts.set_counts(evidence.images),
         "copies": data_facts.copies(evidence.images),
         "joined": data_facts.joined_subjects(evidence.images),
-        "pairs": data_facts.read_pairs(evidence.root / "reports/validation/duplicates.csv"),
+        "pairs": data_facts.read_pairs(evidence.root / checkout.VALIDATION / "duplicates.csv"),
         "shown_pairs": SHOWN_PAIRS,
     }
 
@@ -170,7 +170,7 @@ def _drawings(evidence: Evidence) -> dict[str, Any]:
     drawn = {row.row: draw_model(row.basis) for row in table_rows(evidence) if row.basis and not row.basis.is_ensemble}
     return {
         "scale": auroc_axis(evidence),
-        "samples": sample_cells(evidence.images, evidence.root / "data/raw/images", frame),
+        "samples": sample_cells(evidence.images, evidence.root / checkout.IMAGE_FILES, frame),
         "frame": frame,
         "pipeline": draw_pipeline(evidence.root / "dvc.yaml"),
         "models": drawn,
@@ -188,12 +188,12 @@ def write_report(params: Params, root: Path = Path()) -> None:
     evidence = read_evidence(params, root)
     pairs = compared(evidence)
     page = _environment().get_template("page.html.j2").render(_context(evidence, pairs))
-    reports = root / "reports"
+    reports = root / checkout.REPORTS
     write_plots(evidence, reports / "plots")
-    write_json(reports / "summary.json", summarise(evidence))
+    write_json(root / checkout.SUMMARY, summarise(evidence))
     write_json(reports / COMPARISONS_FILE, pairs)
-    write_table_v(evidence, reports / TABLE_V_FILE)
-    with new_file(reports / "index.html") as part:
+    write_table_v(evidence, root / checkout.TABLE_V)
+    with new_file(root / checkout.PAGE) as part:
         part.write_text(page, encoding="utf-8", newline="\n")
 
 

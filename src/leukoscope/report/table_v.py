@@ -16,7 +16,6 @@ from leukoscope.core.files import new_file
 from leukoscope.report.evidence import Evidence, Result
 from leukoscope.report.paper_tables import TABLE_V, PaperRow
 
-TABLE_V_FILE = "table_v.csv"
 ALWAYS, AREA = "always_the_more_common_class", "cell_area_alone"
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from leukoscope.artifacts.decision import Decision, marks
+from leukoscope.core import checkout
 from leukoscope.core.cautions import RESEARCH_ONLY, Caution, Marks, cautions, gap_mark
 from leukoscope.core.errors import DataError
 from leukoscope.core.paths import inside
@@ -106,7 +107,7 @@ def terminal_summary(reports: Path, champion: Promoted | None) -> str:
 
     Raises DataError where the pipeline has not run.
     """
-    path = reports / "summary.json"
+    path = reports / checkout.SUMMARY.name
     if not path.exists():
         raise DataError(f"{path} is missing: run dvc repro")
     summary: dict[str, Any] = json.loads(path.read_text())
@@ -115,7 +116,7 @@ def terminal_summary(reports: Path, champion: Promoted | None) -> str:
         tags = champion.tags
         promoted = f"Promoted: version {champion.version}, {tags.get('row')} under protocol {tags.get('protocol')}"
     root = reports.resolve().parent
-    source = json.loads((root / "data/raw/source.json").read_text())
+    source = json.loads((root / checkout.SOURCE).read_text())
     decisions = _decisions(root, summary)
     marked = marks(decisions)
     raised = cautions(source["kind"], {decision.row: decision.weights_kind for decision in decisions}, marked)

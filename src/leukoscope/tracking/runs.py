@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from leukoscope.artifacts.decision import About, DataSet, Decision
 from leukoscope.artifacts.metrics import Metrics
 from leukoscope.config.params import Train
+from leukoscope.core import checkout
 from leukoscope.core.errors import disk_is_full
 from leukoscope.core.processes import is_alive, started
 from leukoscope.tracking.pages import NOTE, dress, in_a_sentence
@@ -108,7 +109,7 @@ class TrainingRun:
         self._lost = False
 
     def epoch(self, values: Mapping[str, float]) -> None:
-        """Take one epoch as a dict of `models.fitting.HISTORY_COLUMNS`, to the child run of its fold.
+        """Take one epoch as a dict of `training.fitting.HISTORY_COLUMNS`, to the child run of its fold.
 
         A new fold ends the one before. Values reach the store every two seconds and when a fold ends.
         """
@@ -235,7 +236,7 @@ def _log_dataset(client: MlflowClient, run_id: str, data: DataSet) -> None:
     from mlflow.entities import Dataset, DatasetInput, InputTag
     from mlflow.exceptions import MlflowException
 
-    source = json.dumps({"uri": "data/images.parquet"})  # relative: it holds wherever the checkout lies
+    source = json.dumps({"uri": checkout.IMAGES.as_posix()})  # relative: it holds wherever the checkout lies
     dataset = Dataset(data.name, data.hash[:DIGEST_LENGTH], source_type="local", source=source)
     inputs = DatasetInput(dataset, [InputTag("mlflow.data.context", "training"), InputTag("kind", data.kind)])
     # MLflow looks for the data set and then inserts it, so of two processes one may be refused; a server has no lock.

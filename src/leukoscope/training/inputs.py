@@ -13,6 +13,7 @@ import pandas as pd
 from leukoscope.artifacts.decision import About, DataSet, TunedOn
 from leukoscope.config.params import Params
 from leukoscope.config.rows import ModelSettings, Protocol, Tuned
+from leukoscope.core import checkout
 from leukoscope.data.pack import open_pack
 from leukoscope.data.splits import overlap, read_split
 from leukoscope.features.embedding import read_features
@@ -54,19 +55,19 @@ class RowInputs:
         )
 
 
-def read_inputs(params: Params, name: str, protocol: Protocol, folder: Path = Path("data")) -> RowInputs:
-    """Read what `name` needs under `protocol` from the pipeline's data folder. Raises SplitError for a leaky split."""
+def read_inputs(params: Params, name: str, protocol: Protocol, below: Path = checkout.HERE) -> RowInputs:
+    """Read what `name` needs under `protocol` in the checkout `below`. Raises SplitError for a leaky split."""
     row = params.row(name)
-    images = pd.read_parquet(folder / "images.parquet", columns=DATA_COLUMNS)
-    split = read_split(folder / "splits.parquet", images, protocol)
-    features, about = read_features(folder / "features" / name)
+    images = pd.read_parquet(below / checkout.IMAGES, columns=DATA_COLUMNS)
+    split = read_split(below / checkout.SPLITS, images, protocol)
+    features, about = read_features(checkout.features(name, below))
     data = TrainingData(
         image_ids=images["image_id"].to_numpy(),
         sha256=images["sha256"].to_numpy(),
         labels=images["label"].fillna(-1).to_numpy(int),
         groups=images["group"].to_numpy(),
         features=features,
-        packed=open_pack(folder / "packed", row.frame, row.size) if row.mode == "finetune" else None,
+        packed=open_pack(below / checkout.PACKED, row.frame, row.size) if row.mode == "finetune" else None,
     )
     return RowInputs(
         name=name,
@@ -76,8 +77,8 @@ def read_inputs(params: Params, name: str, protocol: Protocol, folder: Path = Pa
         split=split,
         data=data,
         features=about,
-        source=json.loads((folder / "raw" / "source.json").read_text()),
-        tuned=_tuned(row.tuned, images, split, folder / "splits.parquet") if row.tuned else None,
+        source=json.loads((below / checkout.SOURCE).read_text()),
+        tuned=_tuned(row.tuned, images, split, below / checkout.SPLITS) if row.tuned else None,
     )
 
 

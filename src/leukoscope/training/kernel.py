@@ -3,9 +3,9 @@
 With x a picture's components and s the support vectors', both times the root of gamma, the machine's
 exp(-gamma |x - s|^2) is exp(2 s.x - |s|^2 - |x|^2): a dense layer, a sum of squares and an exponential.
 
-A row's statistics of the cell are no part of x. They stand beside the machine's decision, and `models.stacking` weighs
-both, and so calibrates p, on decisions about groups that the machine did not see. No side is needed to stop it, so once
-val has chosen the threshold, val's images may train it too.
+A row's statistics of the cell are no part of x. They stand beside the machine's decision, and `training.stacking`
+weighs both, and so calibrates p, on decisions about groups that the machine did not see. No side is needed to stop it,
+so once val has chosen the threshold, val's images may train it too.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ class EpochClock:
         self._seconds: dict[float, list[float]] = {}
 
     def epoch(self, values: dict[str, float]) -> None:
-        """Take one epoch as a dict of `models.fitting.HISTORY_COLUMNS`."""
+        """Take one epoch as a dict of `training.fitting.HISTORY_COLUMNS`."""
         now = time.monotonic()
         part = values["fold"], values["all_layers"]
         of_kind = self._seconds.setdefault(values["all_layers"], [])

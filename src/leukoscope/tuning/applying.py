@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Any
 
 from leukoscope.config.params import PARAMS_FILE, load_params
 from leukoscope.config.rows import Tuned
-from leukoscope.config.yaml_edit import with_value
+from leukoscope.config.yaml_edit import Edit, with_value
 from leukoscope.core.errors import ConfigError
 from leukoscope.core.files import new_file
 from leukoscope.tuning.bench import Bench
@@ -28,14 +27,14 @@ def provenance(bench: Bench, study_name: str) -> Tuned:
     )
 
 
-def apply_winner(bench: Bench, study_name: str, gain: Gain, path: Path = PARAMS_FILE) -> str:
-    """Write the winner's values into the row and say what was done: the difference of the file, or why there is none.
+def apply_winner(bench: Bench, study_name: str, gain: Gain, path: Path = PARAMS_FILE) -> Edit | None:
+    """Write the winner's values into the row.
 
-    A gain of no more than one standard error leaves the file as it is. Raises ConfigError where the outcome would not
-    be valid; the file is then as it was.
+    A gain of no more than one standard error leaves the file as it is, and there is no edit. Raises ConfigError where
+    the outcome would not be valid; the file is then as it was.
     """
     if not gain.convinces:
-        return f"{gain}. It does not exceed one standard error, so {path} stays as it is: the paper's values are kept"
+        return None
     rounded = {name: _rounded(value) for name, value in gain.winner.items()}
     of_row = {name: value for name, value in rounded.items() if name != "zoom"}
     before = path.read_text()
@@ -52,10 +51,7 @@ def apply_winner(bench: Bench, study_name: str, gain: Gain, path: Path = PARAMS_
             raise ConfigError(f"the winner of {study_name} does not fit what else {path} says: {error}") from None
         if any(getattr(written, name) != value for name, value in of_row.items()):
             raise ConfigError(f"{path} is laid out in a way that a row cannot be written into: edit it by hand")
-    lines = difflib.unified_diff(
-        before.splitlines(keepends=True), after.splitlines(keepends=True), f"{path} before", f"{path} tuned"
-    )
-    return f"{gain}\n{''.join(lines)}next: uv run dvc repro trains {bench.name} again, and no other row"
+    return Edit(path, before, after)
 
 
 def _rounded(value: Any) -> Any:

@@ -52,22 +52,22 @@ class Bench:
     folds: pd.DataFrame
     data_hash: str
     split_hash: str
-    folder: Path
+    below: Path
 
     @classmethod
-    def of(cls, params: Params, name: str, fold: int, folder: Path = Path("data")) -> Bench:
-        """The bench of row `name` inside `fold` of `tune.protocol`, from the pipeline's data folder."""
-        return cls._over(params, name, fold, folder, ("train", "val"))
+    def of(cls, params: Params, name: str, fold: int, below: Path = checkout.HERE) -> Bench:
+        """The bench of row `name` inside `fold` of `tune.protocol`, in the checkout `below`."""
+        return cls._over(params, name, fold, below, ("train", "val"))
 
     @classmethod
-    def outside(cls, params: Params, name: str, fold: int, folder: Path = Path("data")) -> Bench:
+    def outside(cls, params: Params, name: str, fold: int, below: Path = checkout.HERE) -> Bench:
         """What becomes of a study inside `fold`: the fold itself, with the test side that no trial has seen."""
-        return cls._over(params, name, fold, folder, ("train", "val", "test"))
+        return cls._over(params, name, fold, below, ("train", "val", "test"))
 
     @classmethod
-    def _over(cls, params: Params, name: str, fold: int, folder: Path, sides: tuple[str, ...]) -> Bench:
-        everything = pd.read_parquet(folder / "images.parquet", columns=DATA_COLUMNS)
-        split = read_split(folder / "splits.parquet", everything, params.tune.protocol)
+    def _over(cls, params: Params, name: str, fold: int, below: Path, sides: tuple[str, ...]) -> Bench:
+        everything = pd.read_parquet(below / checkout.IMAGES, columns=DATA_COLUMNS)
+        split = read_split(below / checkout.SPLITS, everything, params.tune.protocol)
         rows = rows_of_fold(split, fold, sides)
         used = everything["image_id"].isin(rows["image_id"])
         images = everything[used].reset_index(drop=True)
@@ -80,7 +80,7 @@ class Bench:
             folds=rows if "test" in sides else inner_folds(images, params.tune),
             data_hash=table_hash(everything),
             split_hash=table_hash(split),
-            folder=folder,
+            below=below,
         )
 
     @cached_property
@@ -159,7 +159,7 @@ class Bench:
 
     @cached_property
     def _pictures(self) -> np.ndarray:
-        packed = open_pack(self.folder / "packed", self.row.frame, self.row.size)
+        packed = open_pack(self.below / checkout.PACKED, self.row.frame, self.row.size)
         return cast(np.ndarray, ChosenPictures(packed, self.positions))
 
     @cached_property

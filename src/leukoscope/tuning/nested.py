@@ -10,6 +10,7 @@ import optuna
 import pandas as pd
 
 from leukoscope.config.params import Params
+from leukoscope.core import checkout
 from leukoscope.core.files import write_json
 from leukoscope.data.splits import read_split
 from leukoscope.evaluation.comparison import paired_auroc_gap
@@ -29,8 +30,8 @@ def nested_gain(params: Params, name: str, run_study: Callable[[Bench], optuna.S
     where the gain does not exceed one standard error, as `--apply` does. Each has auroc_a (tuned), auroc_b (the
     paper's), gap, gap_low and gap_high. `folds` tells what each study found.
     """
-    images = pd.read_parquet("data/images.parquet", columns=DATA_COLUMNS)
-    split = read_split(Path("data/splits.parquet"), images, params.tune.protocol)
+    images = pd.read_parquet(checkout.IMAGES, columns=DATA_COLUMNS)
+    split = read_split(checkout.SPLITS, images, params.tune.protocol)
     tables, found = [], {}
     for fold in sorted(split["fold"].unique().tolist()):
         study = run_study(Bench.of(params, name, fold))
@@ -77,21 +78,3 @@ def _tested(bench: Bench, gain: Gain) -> pd.DataFrame:
 def _test_side(bench: Bench, values: Values) -> pd.DataFrame:
     (at, label, p_all), *_ = bench.predicted(values, bench.folds, "test")
     return pd.DataFrame({"label": label, "group": bench.images["group"].to_numpy()[at], "p_all": p_all})
-
-
-def in_words(report: dict[str, Any]) -> str:
-    """The report as lines for a terminal."""
-    kept = sum(not fold["convinces"] for fold in report["folds"].values())
-    lines = [
-        f"nested: {len(report['folds'])} studies, each judged on a fold's test side that no trial saw; "
-        f"{report['n']} images, {report['n_groups']} groups"
-    ]
-    for which, words in (("winner", "best trials"), ("rule", "gain above one standard error, else the paper's values")):
-        gap = report[which]
-        interval = f" [{gap['gap_low']:+.4f}, {gap['gap_high']:+.4f}]" if gap["gap_low"] is not None else ""
-        lines.append(
-            f"{words}: AUROC {gap['auroc_a']:.4f}, the paper's values {gap['auroc_b']:.4f}: "
-            f"gain {gap['gap']:+.4f}{interval}"
-        )
-    lines.append(f"the paper's values were kept in {kept} of {len(report['folds'])} folds")
-    return "\n".join(lines)

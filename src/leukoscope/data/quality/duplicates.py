@@ -12,20 +12,17 @@ group: a split that has one picture of a cell to train on and another to test on
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from leukoscope.core.errors import DataError
 from leukoscope.core.progress import progress
 from leukoscope.data.quality.likeness import UNLIKE, Candidates, Likeness, candidates, compare
 from leukoscope.imaging.cell import find_cell
@@ -106,28 +103,6 @@ def classify(likeness: Likeness, turn: int) -> str | None:
     if turn or abs(likeness.scale - 1) > SAME_SCALE:
         return "near" if likeness.distance <= TURNED_PIXELS else None
     return "same-cell" if likeness.side >= RESOLVED and likeness.distance <= SAME_LIGHT else None
-
-
-def audit_text(reports: Path) -> str:
-    """What reports/validation says of pictures that are there more than once, in a few lines for the terminal.
-
-    Raises DataError if the stage validate has not run.
-    """
-    folder = reports / "validation"
-    try:
-        facts = json.loads((folder / "validation.json").read_text(encoding="utf-8"))
-        pairs = pd.read_csv(folder / "duplicates.csv", dtype=str, keep_default_na=False)
-    except FileNotFoundError as error:
-        raise DataError(f"{error.filename} is missing: run dvc repro validate") from None
-    lines = [f"{facts['images']} images"]
-    for kind, meaning in KINDS.items():
-        of_kind = pairs[pairs["kind"] == kind]
-        apart = (of_kind["first_subject"] != of_kind["second_subject"]).sum()
-        lines.append(f"{len(of_kind):6d} {kind} pairs, {apart} of them between different subjects: {meaning}")
-    groups = ", ".join(f"{count} {name}" for name, count in facts["groups"].items())
-    lines.append(f"groups of subjects that share no picture: {groups}")
-    lines += [f"  one group: subjects {joined.replace('+', ', ')}" for joined in facts["joined"]]
-    return "\n".join([*lines, f"every pair: {folder / 'duplicates.csv'}"])
 
 
 def _in_order(images: pd.DataFrame) -> pd.DataFrame:

@@ -4,8 +4,8 @@ structure   must hold for any source, or the pipeline stops
 content     what a segmented cell on black looks like; only a warning unless validate.strict
 cnmc-2019   Table I and the published copies, for a data set that claims to be the complete C-NMC 2019
 
-Each rule below is one expectation about one column of the table that `leukoscope.data.validation` builds. The bounds of
-`content` hold for all of the 3,595 real images they were measured on, with margins of a third to a half: cell
+Each rule below is one expectation about one column of the table that `leukoscope.data.quality.validation` builds. The
+bounds of `content` hold for all of the 3,595 real images they were measured on, with margins of a third to a half: cell
 area 9,697 to 50,500 pixels, black 75 to 95 %, mean red 46 to 109, green 20 to 57, blue 59 to 111, one piece.
 """
 

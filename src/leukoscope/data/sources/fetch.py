@@ -25,7 +25,6 @@ from leukoscope.data.sources.layouts import Image, ImageSet, find_images
 from leukoscope.data.sources.linking import link_files, move_files
 from leukoscope.data.sources.names import SETS
 
-RAW = Path("data/raw")
 INDEX_COLUMNS = ("file", "image_id", "set", "fold", "label", "subject")
 KAGGLE_DATASET = "andrewmvd/leukemia-classification"
 _BY_HAND = (
@@ -74,7 +73,7 @@ class FetchSummary:
         return "\n".join(lines)
 
 
-def fetch(settings: Fetch, target: Path = RAW) -> FetchSummary:
+def fetch(settings: Fetch, target: Path = checkout.RAW) -> FetchSummary:
     """Fill `target` from the source that `settings` names, replacing it as a whole.
 
     Images of a folder are linked where the file system can, those of an archive are unpacked into place. Raises
@@ -91,12 +90,12 @@ def fetch(settings: Fetch, target: Path = RAW) -> FetchSummary:
         _check_apart(root, scratch, target, shown)
         found = find_images(root, settings, shown)
         verified = _verify(found) if settings.verify else None
-        _place(found.images, scratch, folder / "images")
+        _place(found.images, scratch, folder / checkout.IMAGE_FILES.name)
         if scratch.exists():
             shutil.rmtree(scratch)
-        _write_index(found.images, folder / "index.csv")
+        _write_index(found.images, folder / checkout.INDEX.name)
         summary = _summary(settings, found, verified)
-        write_json(folder / "source.json", _source_json(settings, found, summary))
+        write_json(folder / checkout.SOURCE.name, _source_json(settings, found, summary))
     return summary
 
 

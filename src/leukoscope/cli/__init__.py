@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from leukoscope.cli import words
+from leukoscope.core.checkout import EXPLAINED, TABLE_V
 from leukoscope.core.errors import UserError, run_reporting_errors
 from leukoscope.serving.limits import Limits
 
@@ -116,7 +118,7 @@ def predict(
 @app.command()
 def explain(
     paths: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images, or folders of images.")],
-    out: Annotated[Path, typer.Option(help="Put the pictures here.")] = Path("reports/explained"),
+    out: Annotated[Path, typer.Option(help="Put the pictures here.")] = EXPLAINED,
     version: Version = None,
     sanity: Annotated[bool, typer.Option("--sanity", help="Add the map of the model with shuffled weights.")] = False,
 ) -> None:
@@ -137,9 +139,9 @@ def audit() -> None:
 
     Example: leukoscope audit
     """
-    from leukoscope.data.quality.duplicates import audit_text
+    from leukoscope.data.quality import audit
 
-    typer.echo(audit_text(Path("reports")))
+    typer.echo(words.of_audit(audit.audit(Path("reports"))))
 
 
 @app.command()
@@ -156,7 +158,7 @@ def summary() -> None:
 
 @app.command()
 def table(
-    csv: Annotated[Path, typer.Option(help="The table, as the report writes it.")] = Path("reports/table_v.csv"),
+    csv: Annotated[Path, typer.Option(help="The table, as the report writes it.")] = TABLE_V,
     into: Annotated[Path | None, typer.Option(help="Put it between the markers of this file.")] = None,
 ) -> None:
     """Print Table V beside ours as Markdown.
@@ -208,7 +210,7 @@ def champion() -> None:
     """
     from leukoscope.registry import versions
 
-    typer.echo(versions.describe(_data_name()))
+    typer.echo(words.of_champions(versions.champions(_data_name())))
 
 
 @app.command()
@@ -250,7 +252,9 @@ def profile(
     """
     from leukoscope.config.profile import apply_profile
 
-    typer.echo(apply_profile(name) or f"params.yaml says what profile {name} does: nothing to change")
+    edit = apply_profile(name)
+    says = f"params.yaml says what profile {name} does: nothing to change"
+    typer.echo(edit.difference(f"with profile {name}") if edit.changed else says)
     typer.echo("next: uv run leukoscope weights; uv run dvc repro", err=True)
 
 
@@ -270,7 +274,8 @@ def train(
     from leukoscope.config.params import chosen_rows, load_params
 
     params = load_params()
-    train_rows(params, chosen_rows(params, row, every=every), typer.echo)
+    trained = train_rows(params, chosen_rows(params, row, every=every))
+    typer.echo(f"{trained.pairs} of {trained.of} rows and protocols trained and evaluated; next: uv run dvc repro")
 
 
 @app.command()
@@ -298,9 +303,8 @@ def tune(
     params = load_params()
     start = start_of(params.compute)
     for name in chosen_rows(params, row, every=every):
-        command.tune(
-            params, name, trials, workers, typer.echo, another=another, apply=apply, nested=nested, start=start
-        )
+        found = command.tune(params, name, trials, workers, another=another, apply=apply, nested=nested, start=start)
+        typer.echo(words.of_study(found, apply=apply))
 
 
 @app.command()
@@ -368,9 +372,9 @@ def weights() -> None:
     Example: leukoscope weights
     """
     from leukoscope.config.params import load_params
-    from leukoscope.features.inventory import weights_text
+    from leukoscope.features.inventory import starts
 
-    typer.echo(weights_text(load_params()))
+    typer.echo(words.of_weights(starts(load_params())))
 
 
 @app.command()
@@ -415,7 +419,3 @@ def main() -> None:
     if debug:
         sys.argv.remove("--debug")
     sys.exit(run_reporting_errors(lambda: app(standalone_mode=True), debug=debug or None))
-
-
-if __name__ == "__main__":
-    main()
