@@ -1,4 +1,7 @@
-"""Starting costs: which heavy packages each stage and each command loads, as noted by the processes themselves."""
+"""What each stage and each command loads, as noted by the processes themselves.
+
+Heavy packages are what a start costs. The project's own files are what a stage must depend on in dvc.yaml.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.checkout import Checkout, tiny_checkout
+from tests.fixtures.checkout import TINY, Checkout, tiny_checkout
+from tests.fixtures.stage_files import outside, stage_files, that_count, unused
 
 pytestmark = pytest.mark.slow
 
@@ -24,8 +28,16 @@ STAGES = {
     "embed": {"openvino"} | KERAS,  # Keras where a backbone is converted, as here
     "train": {"mlflow", "openvino"} | KERAS,
     "evaluate": {"matplotlib", "mlflow", "openvino", "sklearn"},
+    "members": set(),
+    "ensemble": {"matplotlib", "mlflow", "sklearn"},
     "register": {"mlflow", "openvino"} | KERAS,  # Keras where a model is packaged, as here
     "report": {"sklearn"},
+}
+# A row of each mode, since each trains by modules of its own. Their names are the demo profile's, which replaces
+# the rows and leaves their ensemble.
+ROWS = {
+    "modified_mobilenet": TINY["models"]["modified_mobilenet"],
+    "proposed_efficientnetb3": {"backbone": "mobilenet", "mode": "finetune", "size": 32},
 }
 COMMANDS: dict[str, set[str]] = {
     "--help": set(),
@@ -52,8 +64,14 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, log: Path) -> Checkout:
-    """A checkout after a `dvc repro` of one row under one protocol, noted in `log`."""
-    made = tiny_checkout(tmp_path_factory.mktemp("checkout"), protocols=["subject"], ensembles={})
+    """A checkout after a `dvc repro` of two rows and an ensemble under one protocol, noted in `log`."""
+    made = tiny_checkout(
+        tmp_path_factory.mktemp("checkout"),
+        protocols=["subject"],
+        models=ROWS,
+        ensembles={"both": {"members": list(ROWS)}},
+        train={"epochs": 3, "head_epochs": 1},
+    )
     run_noted(made, log, "dvc", "repro")
     return made
 
@@ -74,6 +92,19 @@ def test_a_stage_loads_what_it_computes_with_alone(finished: Checkout, log: Path
         if words[0].startswith("stages/"):
             stages.setdefault(Path(words[0]).stem, set()).update(packages)
     assert stages == STAGES
+
+
+def test_a_stage_loads_project_files_that_it_depends_on_and_no_others(finished: Checkout, log: Path) -> None:
+    files: dict[str, set[str]] = {}
+    for note in map(json.loads, log.read_text().splitlines()):
+        if note["stage"]:
+            files.setdefault(note["stage"].partition("@")[0], set()).update(note["files"])
+    root = finished.folder
+    deps = stage_files(root)
+    assert set(files) == set(deps)
+    counted = {stage: that_count(of_stage, root) for stage, of_stage in files.items()}
+    assert {stage: outside(counted[stage], deps[stage]) for stage in deps} == {stage: [] for stage in deps}
+    assert {stage: unused(counted[stage], deps[stage]) for stage in deps} == {stage: [] for stage in deps}
 
 
 def test_an_embed_that_remembers_every_vector_loads_nothing(finished: Checkout, tmp_path: Path) -> None:

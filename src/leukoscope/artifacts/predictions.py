@@ -7,12 +7,15 @@ an image is tested once, validates once and trains k - 2 times.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from leukoscope.core.errors import DataError
-from leukoscope.stats.metrics import Labels, Scores
+
+if TYPE_CHECKING:
+    from leukoscope.stats.metrics import Labels, Scores  # loads scikit-learn, which reading needs not
 
 SIDES = ("test", "val", "train")
 PREDICTIONS_FILE = "predictions.parquet"

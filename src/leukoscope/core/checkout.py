@@ -48,7 +48,10 @@ def mlruns() -> Path:
 
 
 def store() -> Path:
-    """Work that need not be done twice: frozen features and converted backbones. Safe to delete."""
+    """Work that need not be done twice: frozen features and converted backbones. Safe to delete.
+
+    It grows: a folder is named by the code that computed its content, and when that code changes, the old one stays.
+    """
     return root() / ".leukoscope"
 
 

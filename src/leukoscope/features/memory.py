@@ -1,7 +1,8 @@
 """A memory of frozen passes: one vector for each (kind of pass, image, view), kept between runs.
 
-A folder holds one kind of pass (weights, frame, size, taps, poolings, colours). Its shards are written whole, so a
-killed run loses at most the vectors since its last shard and two runs at once only repeat work.
+A folder holds one kind of pass (weights, frame, size, taps, poolings, colours) of one state of the code, and its
+converted model. Its shards are written whole, so a killed run loses at most the vectors since its last shard and two
+runs at once only repeat work.
 """
 
 from __future__ import annotations
@@ -10,21 +11,31 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from leukoscope.core.code import code_hash
 from leukoscope.core.files import new_file
 from leukoscope.imaging.draws import Draw
 from leukoscope.imaging.turns import View
 
 KEY_BYTES = 32
+# All that makes a vector of a picture. An untrained start is calibrated on drawn cells; config.rows has BACKGROUND.
+COMPUTED_BY = ("config/rows.py", "data/pack.py", "data/synthetic", "features", "imaging")
+LIBRARIES = ("keras", "keras-hub", "openvino")  # KerasHub has ResNet18
 
 
 def pass_name(settings: Mapping[str, Any]) -> str:
-    """A folder name for the passes that share `settings`."""
-    return hashlib.sha256(json.dumps(dict(settings), sort_keys=True).encode()).hexdigest()[:24]
+    """A folder name for the passes that share `settings`, computed by this code and these versions of the libraries."""
+    facts = {
+        **settings,
+        "code": code_hash(*COMPUTED_BY),
+        "libraries": {library: version(library) for library in LIBRARIES},
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
 
 
 def vector_key(sha256: str, view: View, keep_black: bool) -> bytes:

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from leukoscope.core.code import code_hash
 from leukoscope.core.files import new_file
 from leukoscope.features.backbones import weights_identity
 from leukoscope.features.embedding import pictures_hash
-from leukoscope.imaging import appearance, augmentation
+from leukoscope.features.memory import COMPUTED_BY
 from leukoscope.training.fitting import History, UntilValStops
 
 if TYPE_CHECKING:
@@ -123,11 +124,10 @@ def training_key(training: Task) -> str:
         "train": training.settings.model_dump(),
         "augment": training.augment.model_dump(),
         "weights": weights_identity(row.backbone, row.weights, row.size),
+        "code": code_hash(*COMPUTED_BY, "training"),
         "libraries": [f"keras-{keras.version()}", f"{backend}-{importlib.import_module(backend).__version__}"],
     }
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    for source in [*sorted(Path(__file__).parent.glob("*.py")), Path(appearance.__file__), Path(augmentation.__file__)]:
-        digest.update(source.read_bytes())
     for column in (data.image_ids, data.sha256, data.labels, data.groups):
         digest.update(json.dumps(column.tolist(), default=str).encode())
     digest.update(training.split.to_csv(index=False).encode())
