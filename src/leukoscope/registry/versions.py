@@ -179,7 +179,7 @@ def _better_than_champion(client: MlflowClient, data_name: str) -> str | None:
 
 
 def measured_on(tags: Mapping[str, str]) -> dict[str, str]:
-    """What a version's figures are over, as `ranking.comparable` has it of a decision.json."""
+    """What a version's figures are over, as `Decision.comparable` has it."""
     return {"data": tags["data_hash"], "protocols": tags["protocol"], "splits": tags["split_hash"]}
 
 
