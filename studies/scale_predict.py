@@ -41,7 +41,7 @@ def main(pictures: str, scores: str, version: str, address: str, number: str) ->
     """Score them."""
     shards.PICTURES = int(number)
     run = partial(run_on_ray, compute=Compute(engine="ray", address=address))
-    predict_shards([pictures], lambda: (Version(DECISION, "1"), Path(version)), scores, Wanted(), run)
+    predict_shards([pictures], lambda: (Version(DECISION, "1"), Path(version)), scores, Wanted(), run, print)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from leukoscope import by_subject, load_predictions, load_results, read_images
 from leukoscope.api import Model
 from leukoscope.core.checkout import trained
 from leukoscope.core.errors import DataError
-from leukoscope.prediction.command import Wanted, predict
+from leukoscope.prediction.command import Wanted, predict, write
 from leukoscope.prediction.output import COLUMNS
 from leukoscope.registry.champion import Champion
 from tests.fixtures.trained_rows import write_row
@@ -52,7 +52,8 @@ def test_importing_the_package_loads_nothing() -> None:
 
 
 def test_a_path_gives_what_the_command_writes(folder: Path, model: Model, champion: Champion, tmp_path: Path) -> None:
-    predict([folder], lambda: champion, Wanted(csv=tmp_path / "s.csv"))
+    wanted = Wanted(csv=tmp_path / "s.csv")
+    write(predict([folder], lambda: champion, wanted), wanted)
     expected, table = pd.read_csv(tmp_path / "s.csv"), model.predict(str(folder))
     assert list(table.columns) == list(COLUMNS)
     assert list(table["file"]) == list(expected["file"])

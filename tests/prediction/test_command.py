@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from leukoscope.cli.scores import show
 from leukoscope.core.errors import DataError, UserError
 from leukoscope.prediction.command import Wanted, predict
 from leukoscope.prediction.output import COLUMNS
@@ -24,7 +25,7 @@ FIRST_COLUMNS = ["file", "subject", "p_all", "call", "flags", "version"]
 
 
 def run(champion: Champion, *paths: Path, **wanted: Any) -> None:
-    predict(paths, lambda: champion, Wanted(**wanted))
+    show(predict(paths, lambda: champion, Wanted(**wanted)), Wanted(**wanted))
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:

@@ -16,9 +16,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from leukoscope.cli.scores import show_shards, unreadable
 from leukoscope.core.errors import DataError
 from leukoscope.prediction import shards
-from leukoscope.prediction.command import Wanted, predict, predict_shards
+from leukoscope.prediction.command import Wanted, predict, predict_shards, write
 from leukoscope.prediction.output import COLUMNS
 from leukoscope.prediction.shards import NOT_SCORED, run_here
 from leukoscope.registry.champion import Champion, Version
@@ -46,14 +47,15 @@ def three_pictures_a_shard(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(version: Version, files: Path, urls: list[str], folder: str, **wanted: Any) -> None:
-    predict_shards(urls, lambda: (version, files), folder, Wanted(**wanted), run_here)
+    show_shards(predict_shards(urls, lambda: (version, files), folder, Wanted(**wanted), run_here, unreadable))
 
 
 def test_shards_hold_what_the_csv_holds_with_every_digit(
     folder: Path, champion: Champion, version: Version, files: Path, tmp_path: Path, cells: dict
 ) -> None:
     (folder / "black.png").write_bytes(encoded(np.zeros((450, 450, 3), np.uint8), ".png"))
-    predict([folder], lambda: champion, Wanted(jsonl=tmp_path / "s.jsonl", prevalence=0.2))
+    wanted = Wanted(jsonl=tmp_path / "s.jsonl", prevalence=0.2)
+    write(predict([folder], lambda: champion, wanted), wanted)
     run(version, files, [str(folder)], str(tmp_path / "out"), prevalence=0.2)
     assert len(list((tmp_path / "out").iterdir())) == 3
     table = pq.read_table(tmp_path / "out")

@@ -100,6 +100,7 @@ def predict(
 
     Example: leukoscope predict data/raw/images --csv scores.csv
     """
+    from leukoscope.cli import scores
     from leukoscope.prediction import command
     from leukoscope.registry import loading
 
@@ -107,12 +108,17 @@ def predict(
     if parquet is None:
         if engine:
             raise UserError("--engine says where parquet files are computed: name their folder with --parquet")
-        command.predict([*map(Path, paths)], lambda: loading.load_champion(_data_name(), version), wanted)
+        scores.show(
+            command.predict([*map(Path, paths)], lambda: loading.load_champion(_data_name(), version), wanted), wanted
+        )
         return
     from leukoscope.cluster.prediction import run_of
 
     run = run_of(_compute(engine))
-    command.predict_shards(paths, lambda: loading.load_version(_data_name(), version), parquet, wanted, run)
+    sharded = command.predict_shards(
+        paths, lambda: loading.load_version(_data_name(), version), parquet, wanted, run, scores.unreadable
+    )
+    scores.show_shards(sharded)
 
 
 @app.command()

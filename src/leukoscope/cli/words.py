@@ -96,7 +96,7 @@ def of_nested(report: Mapping[str, Any]) -> str:
 
 def of_explanation(explanation: Explanation) -> str:
     """A table: each image's answer, as predict gives it, and its picture."""
-    from leukoscope.prediction.words import columns
+    from leukoscope.cli.scores import columns
 
     rows = [
         {
@@ -114,8 +114,8 @@ def of_explanation(explanation: Explanation) -> str:
 
 def notes_on(explanation: Explanation) -> Iterator[str]:
     """The lines for a reader of the pictures: what raised flags mean, what maps do not show, and the warning."""
+    from leukoscope.cli.scores import flags_raised
     from leukoscope.explain.command import SHUFFLES
-    from leukoscope.prediction.words import flags_raised
     from leukoscope.registry.notices import warning
 
     yield from flags_raised([drawn.score for drawn in explanation.drawn])

@@ -14,9 +14,8 @@ from leukoscope.core.cautions import RESEARCH_USE
 from leukoscope.core.errors import DataError
 from leukoscope.core.progress import progress
 from leukoscope.explain.explainer import Explained, load_explainer
-from leukoscope.prediction.scoring import Prepared, Score, concluded, prepared_ahead
+from leukoscope.prediction.scoring import Prepared, Score, concluded, in_words, prepared_ahead
 from leukoscope.prediction.sources import ImageFile, images_below
-from leukoscope.prediction.words import in_words
 from leukoscope.registry.champion import Version
 from leukoscope.registry.notices import named
 

@@ -1,4 +1,4 @@
-"""Scores as a table for a person, as CSV and as JSON lines: exactly one row, or line, for each image that was scored.
+"""Scores as CSV and as JSON lines: exactly one row, or line, for each image that was scored.
 
 What holds for all of them (the version, what it was trained on, its caution) stands in every row, so that a row says
 it still where files were joined or cut; the first columns are what most people read.
@@ -15,12 +15,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
-from leukoscope.artifacts.metrics import Estimate
-from leukoscope.artifacts.training_cells import UNSEEN
 from leukoscope.core.errors import DataError, disk_is_full
 from leukoscope.core.files import new_file
-from leukoscope.core.text import aligned, hundredths, with_interval
-from leukoscope.prediction import words
 from leukoscope.prediction.scoring import Score
 from leukoscope.prediction.subjects import SubjectSummary
 from leukoscope.registry.champion import Version
@@ -106,40 +102,3 @@ def _cell(name: str, value: Any) -> str:
     if isinstance(value, float) and name in ("p_all", "p_at_prevalence", "share_all", "low", "high"):
         return f"{value:.{DIGITS}f}"
     return str(value)
-
-
-def score_table(scores: Sequence[Score], prevalence: float | None = None) -> str:
-    """The scores for a terminal, a line each."""
-    rows = []
-    for score in scores:
-        row = {"file": score.file, "subject": score.subject or "", "p_all": f"{score.p_all:.{DIGITS}f}"}
-        row |= words.columns(score)
-        row["seen in training"] = "" if score.seen == UNSEEN else f"this {score.seen}"
-        if prevalence is not None:
-            row["p_at_prevalence"] = f"{score.p_at_prevalence:.{DIGITS}f}"
-        rows.append(row)
-    return aligned(rows, left={"file", "flags"})
-
-
-def subject_table(subjects: Sequence[SubjectSummary]) -> str:
-    """The subjects for a terminal, a line each."""
-    rows = [
-        {
-            "subject": subject.subject,
-            "cells": str(subject.cells),
-            "called": str(subject.called),
-            "called ALL": str(subject.called_all),
-            "share [95 % interval]": _share(subject),
-            "to refer": "" if subject.refer is None else str(subject.refer),
-            "seen in training": str(subject.seen or ""),
-        }
-        for subject in subjects
-    ]
-    return aligned(rows, left={"share [95 % interval]"})
-
-
-def _share(subject: SubjectSummary) -> str:
-    if subject.share_all is None:
-        return "none called"
-    share = Estimate(subject.share_all, subject.low, subject.high, None)
-    return with_interval(share, lambda value: f"{100 * value:5.1f} %", hundredths)

@@ -26,6 +26,8 @@ from leukoscope.registry.champion import Champion, Version
 from leukoscope.stats.points import Calibration
 
 FLAGS = {**content.MEANINGS, **MEANINGS}  # what each flag means, for a person
+NOT_CALLED = "not called"  # the words for a person, the same in every table and figure
+REFER = "refer"
 READ_AHEAD = 16  # pictures for each core
 
 
@@ -158,6 +160,13 @@ def concluded(prepared: Prepared, p_all: float, champion: Version, prevalence: f
         seen=prepared.seen,
         p_at_prevalence=None if prevalence is None else _at_prevalence(p_all, champion, prevalence),
     )
+
+
+def in_words(score: Score) -> str:
+    """The same in one line: 'called ALL', 'called hem, refer' or 'not called: several-cells'."""
+    if score.call is None:
+        return f"{NOT_CALLED}: {', '.join(score.flags)}"
+    return f"called {score.call}" + (f", {REFER}" if score.refer else "")
 
 
 def _at_prevalence(p_all: float, champion: Version, wanted: float) -> float:
