@@ -175,7 +175,7 @@ def _at_prevalence(p_all: float, champion: Version, wanted: float) -> float:
     return reweighed(p_all, champion.decision.pooled.calibration, champion.training.prevalence, wanted)
 
 
-CLIP = 1e-7  # as evaluation.calibration clips p
+CLIP = 1e-7  # as `stats.calibration` clips p
 
 
 def reweighed(p_all: float, calibration: Calibration, known: float, wanted: float) -> float:
