@@ -10,9 +10,9 @@ import pytest
 
 from leukoscope.config.params import Fetch, Synthetic
 from leukoscope.core.errors import ConfigError, DataError
+from leukoscope.data.sources import fetch as fetching
 from leukoscope.data.sources.catalogue import TABLE_I
 from leukoscope.data.sources.fetch import fetch
-from leukoscope.data.sources.fetch import fetch as sources
 from leukoscope.data.sources.layouts import ImageSet, find_images
 from tests.fixtures.standin import picture_bytes, write_standin
 
@@ -150,7 +150,7 @@ def test_a_file_that_vanishes_while_it_is_fetched_is_named(
         (small / FILES[1]).unlink()
         return found
 
-    monkeypatch.setattr(sources, "find_images", find_and_lose)
+    monkeypatch.setattr(fetching, "find_images", find_and_lose)
     with pytest.raises(DataError, match=rf"{FILES[1]} cannot be read \(no such file.*: it went while it was fetched"):
         fetch(Fetch(source="folder", name="small", path=small), tmp_path / "data/raw")
     assert not (tmp_path / "data/raw").exists()
