@@ -40,10 +40,11 @@ def test_a_shown_target_of_make_is_there(document: str) -> None:
     assert set(shown) <= set(known)
 
 
-def test_the_readmes_first_screen_has_two_commands_and_a_picture() -> None:
+def test_the_readmes_first_screen_has_the_demo_the_tests_and_a_picture() -> None:
     first = (ROOT / "README.md").read_text().split("\n## ")[0].split("![")
     assert [line.split("#")[0].strip() for line in re.findall(r"^make .*", first[0], re.MULTILINE)] == [
         "make demo",
+        "make test",
         "make ui",
     ]
     assert first[1].count("](docs/figures/report.png)") == 1

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from leukoscope.config.params import Fetch, Params, load_params
+from leukoscope.core.checkout import INDEX, RAW
 from leukoscope.core.errors import DataError
 from leukoscope.data.sources.fetch import fetch
 from leukoscope.doctor import checkout as doctor
@@ -122,7 +123,7 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def fetched(params_with: ParamsWith, raw: Path) -> Params:
     settings = params_with(fetch={"synthetic": FEW})
-    shutil.copytree(raw, doctor.RAW)
+    shutil.copytree(raw, RAW)
     return settings
 
 
@@ -140,7 +141,7 @@ def test_an_image_that_is_gone_is_named(fetched: Params) -> None:
 
 
 def test_an_index_that_names_a_file_outside_is_an_error(fetched: Params) -> None:
-    (doctor.RAW / "index.csv").write_text("file\n../../params.yaml\n")
+    INDEX.write_text("file\n../../params.yaml\n")
     with pytest.raises(DataError, match="leads outside data/raw/images"):
         doctor.data(fetched)
 
