@@ -12,7 +12,6 @@ import argparse
 import sys
 import time
 from collections import defaultdict
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -22,6 +21,7 @@ from scipy.special import expit
 from sklearn.metrics import log_loss, roc_auc_score
 
 from leukoscope.config.params import Evaluate, Split, load_params
+from leukoscope.core import checkout
 from leukoscope.core.errors import run_reporting_errors
 from leukoscope.core.progress import progress
 from leukoscope.data.pack import open_pack
@@ -47,7 +47,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(prog="python -m studies.early_blocks", description=__doc__)
     arguments.add_argument("weights", metavar="WEIGHTS")
     weights, params = arguments.parse_args().weights, load_params()
-    images = pd.read_parquet("data/images.parquet")
+    images = pd.read_parquet(checkout.IMAGES)
     data = pictures(images)
     split = make_splits(images, Split(seed=SEED, folds=params.split.folds), ("subject",))
     split = split[split["protocol"] == "subject"]
@@ -68,7 +68,7 @@ def pictures(images: pd.DataFrame) -> TrainingData:
     """The packed pictures and what is known of them."""
     labels = images["label"].fillna(-1).astype(int).to_numpy()
     image_ids, sha256, groups = (images[name].to_numpy() for name in ("image_id", "sha256", "group"))
-    packed = open_pack(Path("data/packed"), FRAME, FRAME)
+    packed = open_pack(checkout.PACKED, FRAME, FRAME)
     return TrainingData(image_ids, sha256, labels, groups, None, packed)
 
 

@@ -31,6 +31,7 @@ import pandas as pd
 
 from leukoscope.config.params import Evaluate, Params, Tune, load_params
 from leukoscope.config.rows import ModelSettings
+from leukoscope.core import checkout
 from leukoscope.core.files import new_file, write_json
 from leukoscope.features.pooling import NO_BACKBONE, Part, parts_of_columns
 from leukoscope.stats.bootstrap import Resamples, resample
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
 
 FOLDS, INNER_FOLDS, INNER_DEALS, TRIALS = 5, 3, 2, 30
 DEAL_SEED = 11
-STORE = Path(".leukoscope")
 NESTED, BEST, AREA = "every choice made inside", "every choice made inside: the best trial", "cell area alone"
 ROW = "the row"
 
@@ -135,7 +135,7 @@ class Bench:
         if choice:
             row = choice.row(row)
             data = replace(data, features=np.ascontiguousarray(data.vectors()[..., choice.columns(self.parts)]))
-        model = Training(row, self.params.train, self.params.augment, data, sides, STORE).final()
+        model = Training(row, self.params.train, self.params.augment, data, sides, checkout.store()).final()
         at = data.positions(sides, "test")
         p_all = predict(lambda features: np.asarray(model(features, training=False)), row, data, at)
         return pd.DataFrame({"image_id": data.image_ids[at], "p_all": p_all})

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +22,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from leukoscope.config.params import Evaluate, Split, load_params
 from leukoscope.config.rows import ModelSettings
+from leukoscope.core import checkout
 from leukoscope.core.errors import DataError, run_reporting_errors
 from leukoscope.core.progress import progress
 from leukoscope.data.splits import make_splits
@@ -74,15 +74,15 @@ def main() -> None:
     arguments = argparse.ArgumentParser(prog="python -m studies.robust_heads", description=__doc__)
     arguments.add_argument("row", metavar="ROW", help="a frozen row of params.yaml whose features are embedded")
     params, name = load_params(), arguments.parse_args().row
-    row, images = params.row(name), pd.read_parquet("data/images.parquet")
+    row, images = params.row(name), pd.read_parquet(checkout.IMAGES)
     data = training_data(images, name)
     load_keras()
     print(table(deals(row, images, data, params.split.folds), params.evaluate))
 
 
-def training_data(images: pd.DataFrame, name: str, folder: Path = Path("data/features")) -> TrainingData:
+def training_data(images: pd.DataFrame, name: str) -> TrainingData:
     """What a row trains on. Raises DataError for a row that finetunes."""
-    features, _ = read_features(folder / name)
+    features, _ = read_features(checkout.features(name))
     if features is None:
         raise DataError(f"row {name} finetunes and has no features: name a frozen row")
     labels = images["label"].fillna(-1).astype(int).to_numpy()

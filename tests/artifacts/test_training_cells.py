@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from leukoscope.artifacts.training_cells import TrainingCells, fingerprint, read_training_cells
+from leukoscope.artifacts.training_cells import TRAINING_FILE, TrainingCells, fingerprint, read_training_cells
+from leukoscope.core.errors import DataError
 from leukoscope.imaging.cell import Cell, find_cell
 from leukoscope.imaging.reading import decode
 from tests.fixtures.raw_folders import drawn, encoded
@@ -24,7 +25,9 @@ def cell_of(picture: np.ndarray) -> Cell:
 
 def training(*pictures: np.ndarray) -> TrainingCells:
     cells = map(cell_of, pictures)
-    return TrainingCells(ENDS, {}, 0.5, [fingerprint(cell.area, cell.colour) for cell in cells])
+    return TrainingCells(
+        ENDS, {"rate": 0.02, "n_subjects": 20}, 0.5, [fingerprint(cell.area, cell.colour) for cell in cells]
+    )
 
 
 def disc(radius: int, colour: tuple[int, int, int]) -> np.ndarray:
@@ -70,3 +73,26 @@ def test_other_cells_are_not_taken_for_it() -> None:
 
 def test_a_version_without_the_file_knows_nothing(tmp_path: Path) -> None:
     assert read_training_cells(tmp_path) is None
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    training(drawn(1)).write(tmp_path)
+    assert read_training_cells(tmp_path) == training(drawn(1))
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("[]", "no training cells"),
+        ('{"range"', "no training cells"),
+        ('{"range": {"area": [1, "x"]}, "unseen": {}, "prevalence": 0.5, "pictures": []}', r"range\.area\.1"),
+        (
+            '{"range": {"area": [1, 2]}, "unseen": {}, "prevalence": 0.5, "pictures": []}',
+            "without blue, green, n_subjects",
+        ),
+    ],
+)
+def test_another_file_of_that_name_is_one_clear_line(content: str, why: str, tmp_path: Path) -> None:
+    (tmp_path / TRAINING_FILE).write_text(content)
+    with pytest.raises(DataError, match=why):
+        read_training_cells(tmp_path)

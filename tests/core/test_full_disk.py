@@ -46,7 +46,7 @@ WRITERS = {
         new_array(part / "features.npy", np.float32, (1000, 2, 500 if much else 5))[:] = 1
     """,
     "gathered features": """
-    from leukoscope.core.arrays import gathered
+    from leukoscope.training.training import gathered
     write_json("fold.json", {})
     gathered(np.ones((1000, 2, 500 if much else 5), np.float32), np.arange(1000), 2, Path("scratch"))[:] = 2
     """,

@@ -231,6 +231,12 @@ def test_nulls_words_and_truth_values_are_no_metrics() -> None:
     assert Metrics(content).numbers() == {"test/auroc": 0.9, "test/n": 4.0, "test/of/a": 1.0}
 
 
+@pytest.mark.parametrize("name", ["../other", "/tmp/other", "a/../../other"])
+def test_a_data_sets_name_that_leads_out_of_the_store_is_refused(name: str, checkout: Path) -> None:
+    with pytest.raises(RegistryError, match="leads outside"):
+        mlflow_store.experiment_of(mlflow_store.open_store(), name)
+
+
 def test_each_data_set_has_an_experiment_of_its_own(checkout: Path) -> None:
     for name in ("cells", "other.cells-2"):
         data = ABOUT.data.model_copy(update={"name": name})

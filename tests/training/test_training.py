@@ -18,7 +18,7 @@ from leukoscope.training.heads import compile_for_training
 from leukoscope.training.probabilities import predict
 from leukoscope.training.sampling import every_image_once
 from leukoscope.training.task import TrainedFold, TrainingData
-from leukoscope.training.training import Training
+from leukoscope.training.training import GATHERED_AT_ONCE, Training, gathered
 from tests.fixtures.drawn_cells import pictures
 
 FROZEN = ModelSettings(backbone="mobilenetv2", weights="none", views=1, width=16)
@@ -212,3 +212,10 @@ def test_an_epoch_holds_every_picture_once_with_its_label(images: pd.DataFrame) 
         for picture, target in zip(xs, ys, strict=True)
     ]
     assert sorted(both) == [(data.packed[positions[i]].tobytes(), data.labels[positions[i]]) for i in order]
+
+
+def test_what_is_gathered_is_what_indexing_gives(tmp_path: Path) -> None:
+    features = np.random.default_rng(0).normal(size=(3 * GATHERED_AT_ONCE, 3, 2)).astype(np.float32)
+    positions = np.flatnonzero(np.arange(len(features)) % 3)
+    for views in (1, 3):
+        np.testing.assert_array_equal(gathered(features, positions, views, tmp_path), features[positions, :views])

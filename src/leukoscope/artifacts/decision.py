@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from leukoscope.artifacts.layers import LayerFacts
 from leukoscope.config.params import HONEST_PROTOCOLS
 from leukoscope.config.rows import ModelSettings, Protocol, Tuned
-from leukoscope.core.cautions import Marks, joined, mark_of_tuning, not_for_real, why_not_real
+from leukoscope.core.cautions import TESTED, UNKNOWN, Marks, joined, not_for_real, why_not_real
 from leukoscope.core.errors import DataError
 from leukoscope.core.files import write_json
 from leukoscope.stats.points import OperatingPoint
@@ -120,7 +120,10 @@ class About(Part):
     @property
     def mark(self) -> str:
         """What must stand at each number under the protocol; empty where no study saw a tested group."""
-        return mark_of_tuning([tuned.tested_groups for tuned in self.tunings])
+        tested_groups = [tuned.tested_groups for tuned in self.tunings]
+        if any(tested_groups):
+            return TESTED
+        return UNKNOWN if None in tested_groups else ""
 
     @property
     def caveat(self) -> str:

@@ -9,7 +9,6 @@ cells of subjects that the range was not taken from, where the extremes would fl
 from __future__ import annotations
 
 import hashlib
-import json
 import struct
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -17,7 +16,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from pydantic import TypeAdapter, ValidationError
+
 from leukoscope.artifacts.metrics import Estimate
+from leukoscope.core.errors import DataError
 from leukoscope.core.files import write_json
 from leukoscope.core.text import hundredths, percent, with_interval
 from leukoscope.imaging.cell import Cell
@@ -97,6 +99,18 @@ def fingerprint(area: float, colour: tuple[float, float, float]) -> str:
 
 
 def read_training_cells(folder: Path) -> TrainingCells | None:
-    """training_cells.json of a version's folder; None where the version was logged without it."""
+    """training_cells.json of a version's folder; None where the version was logged without it.
+
+    Raises DataError for a file that is none.
+    """
     path = folder / TRAINING_FILE
-    return TrainingCells(**json.loads(path.read_text())) if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        cells = TypeAdapter(TrainingCells).validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise DataError(f"{path} has no training cells ({'.'.join(map(str, first['loc']))}: {first['msg']})") from None
+    if missing := {*FLAG_OF} - {*cells.range} | {"rate", "n_subjects"} - {*cells.unseen}:
+        raise DataError(f"{path} has no training cells (without {', '.join(sorted(missing))})")
+    return cells

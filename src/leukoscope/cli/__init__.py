@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from leukoscope.cli import words
-from leukoscope.core.checkout import EXPLAINED, TABLE_V
-from leukoscope.core.errors import DataError, UserError, one_line, run_reporting_errors
+from leukoscope.core.checkout import EXPLAINED, REPORTS, TABLE_V
+from leukoscope.core.errors import UserError, one_line, run_reporting_errors
 from leukoscope.serving.limits import Limits
 
 if TYPE_CHECKING:
@@ -136,12 +136,13 @@ def explain(
     Example: leukoscope explain data/raw/images/C-NMC_Leukemia/validation_data
     """
     from leukoscope.explain import command
+    from leukoscope.prediction.scoring import none_read
 
     explanation = command.explain(paths, _data_name(), version, out, sanity=sanity)
     for line in explanation.unreadable:
         typer.echo(f"not explained: {one_line(line)}", err=True)
     if not explanation.drawn:
-        raise DataError(f"none of the {len(explanation.unreadable)} images could be read")
+        raise none_read(len(explanation.unreadable))
     typer.echo(words.of_explanation(explanation))
     for line in words.notes_on(explanation):
         typer.echo(line, err=True)
@@ -155,7 +156,7 @@ def audit() -> None:
     """
     from leukoscope.data.quality import audit
 
-    typer.echo(words.of_audit(audit.audit(Path("reports"))))
+    typer.echo(words.of_audit(audit.audit(REPORTS)))
 
 
 @app.command()
@@ -167,7 +168,7 @@ def summary() -> None:
     from leukoscope.registry import versions
     from leukoscope.report.terminal import terminal_summary
 
-    typer.echo(terminal_summary(Path("reports"), versions.champion_or_none(_data_name())))
+    typer.echo(terminal_summary(REPORTS, versions.champion_or_none(_data_name())))
 
 
 @app.command()

@@ -34,13 +34,6 @@ def why_not_real(data_kind: str, weights_kind: str) -> str:
     )
 
 
-def mark_of_tuning(tested_groups: Sequence[int | None]) -> str:
-    """The mark of numbers whose values come from studies that saw so many tested groups each; None: not known."""
-    if any(tested_groups):
-        return TESTED
-    return UNKNOWN if None in tested_groups else ""
-
-
 def too_good(mark: str) -> str:
     """What a model's `mark` means for its figures; empty without one."""
     return f"{mark}: its figures are too good" if mark else ""

@@ -26,6 +26,7 @@ PACKED = Path("data/packed")
 DRAWS = Path("data/augment/draws.parquet")
 PREVIEW = Path("data/augment/preview.png")
 TIMING_FILE = "timing.json"  # in a trained row's folder
+HISTORY_FILE = "history.csv"  # there, and in its results: one line for each fold and epoch
 MODELS = Path("models")
 RESULTS = Path("results")
 REPORTS = Path("reports")
@@ -65,19 +66,29 @@ def features(row: str, below: Path = HERE) -> Path:
     return inside(below / "data/features", row)
 
 
+def folder_name(row: str, protocol: str) -> str:
+    """The name of the folder of a row, or an ensemble, under a protocol, in models/ and in results/."""
+    return f"{row}-{protocol}"
+
+
 def trained(row: str, protocol: str, below: Path = HERE) -> Path:
     """What training leaves of a row, or of an ensemble, under a protocol: decision.json, and a row's folds."""
-    return inside(below / MODELS, f"{row}-{protocol}")
+    return inside(below / MODELS, folder_name(row, protocol))
 
 
 def results(row: str, protocol: str, below: Path = HERE) -> Path:
     """What evaluation leaves of a row or an ensemble under a protocol: metrics, predictions, tables, figures."""
-    return inside(below / RESULTS, f"{row}-{protocol}")
+    return inside(below / RESULTS, folder_name(row, protocol))
 
 
 def evaluated(row: str, protocol: str, below: Path = HERE) -> Path:
     """The hashes of what evaluation left of a row under a protocol."""
-    return inside(below / "data/evaluated" / protocol, f"{row}.json")
+    return inside(below / "data/evaluated", f"{protocol}/{row}.json")
+
+
+def tuning(row: str, below: Path = HERE) -> Path:
+    """The figures and tables of a row's studies."""
+    return inside(below / REPORTS / "tuning", row)
 
 
 def members(ensemble: str, below: Path = HERE) -> Path:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from leukoscope.core.arrays import new_array
+from leukoscope.core.checkout import IMAGE_FILES
 from leukoscope.core.errors import DataError
 from leukoscope.core.files import new_folder
 from leukoscope.core.paths import inside
@@ -37,7 +38,7 @@ def pack_images(images: pd.DataFrame, raw: Path, packs: Sequence[Pack], folder: 
         }
 
         def pack_one(position: int, file: str) -> None:
-            picture = read_rgb(inside(raw / "images", file))
+            picture = read_rgb(inside(raw / IMAGE_FILES.name, file))
             for (frame, size), array in arrays.items():
                 array[position] = frame_and_resize(picture, frame, size)
 

@@ -29,7 +29,7 @@ from leukoscope.stats.operating_point import decide
 
 @dataclass(frozen=True)
 class Member:
-    """A row of an ensemble: its decision.json, and its predictions as `results.checked` sorts them."""
+    """A row of an ensemble: its decision.json, and its predictions as `predictions.checked` sorts them."""
 
     decision: Decision
     predictions: pd.DataFrame

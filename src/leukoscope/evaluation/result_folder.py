@@ -11,6 +11,7 @@ from leukoscope.artifacts.decision import Decision
 from leukoscope.artifacts.metrics import Metrics
 from leukoscope.artifacts.predictions import write_predictions
 from leukoscope.config.params import Evaluate
+from leukoscope.core.checkout import HISTORY_FILE
 from leukoscope.core.files import new_folder
 from leukoscope.evaluation.figures import Heading, write_figures
 from leukoscope.evaluation.importance import IMPORTANCE_FOLDER, Exchanged, write_importance
@@ -37,7 +38,7 @@ def write_result(
         metrics.write(part)
         write_predictions(predictions, part)
         if history is not None:
-            history.to_csv(part / "history.csv", index=False)
+            history.to_csv(part / HISTORY_FILE, index=False)
         if exchanged is not None:
             write_importance(predictions, exchanged, settings, part / IMPORTANCE_FOLDER)
         write_tables(predictions, part)

@@ -11,7 +11,8 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ from leukoscope.imaging.turns import View
 KEY_BYTES = 32
 # All that makes a vector of a picture. An untrained start is calibrated on drawn cells; config.rows has BACKGROUND.
 COMPUTED_BY = ("config/rows.py", "data/pack.py", "data/synthetic", "features", "imaging")
-LIBRARIES = ("keras", "keras-hub", "openvino")  # KerasHub has ResNet18
+# Of KerasHub is ResNet18. OpenCV draws views; TensorFlow, whose package's name differs by machine, runs models on GPUs.
+LIBRARIES = ("keras", "keras-hub", "opencv-python-headless", "openvino", "tensorflow", "tensorflow-cpu")
 
 
 def pass_name(settings: Mapping[str, Any]) -> str:
@@ -33,9 +35,18 @@ def pass_name(settings: Mapping[str, Any]) -> str:
     facts = {
         **settings,
         "code": code_hash(*COMPUTED_BY),
-        "libraries": {library: version(library) for library in LIBRARIES},
+        "libraries": _versions(),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def _versions() -> dict[str, str]:
+    """The versions of those of LIBRARIES that are installed."""
+    found = {}
+    for library in LIBRARIES:
+        with suppress(PackageNotFoundError):
+            found[library] = version(library)
+    return found
 
 
 def vector_key(sha256: str, view: View, keep_black: bool) -> bytes:

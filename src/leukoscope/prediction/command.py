@@ -12,7 +12,7 @@ from leukoscope.data.sources.names import IMAGE_SUFFIXES
 from leukoscope.prediction import output
 from leukoscope.prediction.pictures import parse_scale
 from leukoscope.prediction.places import from_anywhere, stored_below
-from leukoscope.prediction.scoring import Prepared, Score, prepared_ahead, score_prepared
+from leukoscope.prediction.scoring import Prepared, Score, none_read, prepared_ahead, score_prepared
 from leukoscope.prediction.shards import Job, RunShards, missing, shards_of
 from leukoscope.prediction.sources import ImageFile, images_below
 from leukoscope.prediction.subjects import SubjectSummary, by_subject
@@ -78,7 +78,7 @@ def write(predicted: Predicted, wanted: Wanted) -> list[Path]:
     Raises DataError where nothing was scored, and where a table of subjects is wanted and no file's name tells one.
     """
     if not predicted.scores:
-        raise DataError(f"none of the {len(predicted.unreadable)} images could be read")
+        raise none_read(len(predicted.unreadable))
     scale = parse_scale(wanted.scale)
     rows = output.records(predicted.scores, predicted.champion, scale=scale, prevalence=wanted.prevalence)
     if wanted.csv:
@@ -123,7 +123,7 @@ def predict_shards(
             scored, failed = scored + finished.scored, failed + len(finished.unreadable)
             advance(1)
     if failed and not scored:
-        raise DataError(f"none of the {failed} images could be read")
+        raise none_read(failed)
     return Sharded(version, folder, len(shards), len(shards) - len(left), scored)
 
 

@@ -25,7 +25,6 @@ from leukoscope.registry.notices import caution, trained_on
 STDOUT = Path("-")
 DIGITS = 6  # of probabilities: the model's own are exact to about as many
 COLUMNS = ("file", "subject", "p_all", "call", "flags", "version", "refer", "seen", "trained_on", "caution")
-ONLY_WHERE_ASKED = ("scale", "prevalence", "p_at_prevalence")
 
 Record = dict[str, Any]
 

@@ -169,6 +169,11 @@ def in_words(score: Score) -> str:
     return f"called {score.call}" + (f", {REFER}" if score.refer else "")
 
 
+def none_read(images: int) -> DataError:
+    """The error where none of so many images could be read."""
+    return DataError(f"none of the {images} images could be read")
+
+
 def _at_prevalence(p_all: float, champion: Version, wanted: float) -> float:
     if champion.training is None:
         raise ValueError("a version without training_cells.json has no prevalence to reweigh from")

@@ -12,6 +12,7 @@ import numpy as np
 
 from leukoscope.artifacts.decision import Decision
 from leukoscope.artifacts.training_cells import TRAINING_FILE, TrainingCells
+from leukoscope.core.checkout import folder_name
 from leukoscope.core.errors import RegistryError
 from leukoscope.core.paths import inside
 from leukoscope.data.synthetic.cells import fixed_cells
@@ -80,7 +81,7 @@ def _rows(candidate: Candidate) -> dict[Path, Decision]:
         return {candidate.models: candidate.decision}
     rows = {}
     for row, member in candidate.decision.members.items():
-        folder = inside(candidate.models.parent, f"{row}-{candidate.decision.protocol}", RegistryError)
+        folder = inside(candidate.models.parent, folder_name(row, candidate.decision.protocol), RegistryError)
         decision = Decision.read(folder)
         if decision.identity != member.identity:
             raise RegistryError(

@@ -41,7 +41,7 @@ class Scorer:
         self._model = FixedBatches(path, [max(1, BATCH // rotations), frame, frame, 3], cpus)
 
     def p_all(self, framed: Iterable[np.ndarray]) -> Iterator[float]:
-        """p(ALL) of pictures uint8 [frame, frame, 3], as `data.pack.centre_frame` makes them, in their order."""
+        """p(ALL) of pictures uint8 [frame, frame, 3], as `imaging.framing.centre_frame` makes them, in their order."""
         for answers in self._model.answers(framed):
             yield from map(float, answers[:, 0])
 

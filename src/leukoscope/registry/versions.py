@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from leukoscope.core.cautions import too_good
 from leukoscope.core.checkout import REGISTERED
 from leukoscope.core.errors import RegistryError
 from leukoscope.tracking.store import answering, merged, open_store, shown_uri, tracking_uri
@@ -137,8 +138,8 @@ def promote(data_name: str, version: int | str, reason: str) -> Promotion:
         )
     if "mark" in chosen.tags:
         raise RegistryError(
-            f"version {chosen.version} was {chosen.tags['mark']}: its figures under protocol {chosen.tags['protocol']} "
-            f"are too good, so it cannot be champion"
+            f"version {chosen.version} was {too_good(chosen.tags['mark'])} under protocol {chosen.tags['protocol']}, "
+            f"so it cannot be champion"
         )
     if chosen.tags["data_name"] != data_name:
         raise RegistryError(

@@ -143,7 +143,7 @@ class Result(Measured):
 
     def history(self) -> pd.DataFrame:
         """history.csv: one row for each fold and epoch."""
-        return pd.read_csv(self.folder / "history.csv")
+        return pd.read_csv(self.folder / checkout.HISTORY_FILE)
 
     def roc(self) -> pd.DataFrame:
         """roc.csv: fpr, tpr and threshold of the pooled test predictions."""

@@ -15,7 +15,6 @@ from leukoscope.artifacts.metrics import Estimate
 from leukoscope.core import checkout
 from leukoscope.core.cautions import RESEARCH_ONLY, Caution, Marks, cautions, gap_mark
 from leukoscope.core.errors import DataError
-from leukoscope.core.paths import inside
 from leukoscope.core.text import NOT_DEFINED, with_interval
 
 Numbers = Mapping[str, float]
@@ -98,8 +97,8 @@ def terminal_table(
 
 def _decisions(root: Path, summary: Mapping[str, Mapping[str, Numbers]]) -> list[Decision]:
     """The decision of each row and protocol in `summary`. Raises DataError where one is missing."""
-    names = [f"{row}-{column}" for row, columns in summary.items() for column in columns if column != GAP]
-    return [Decision.read(inside(root / "models", name)) for name in names]
+    named = [(row, column) for row, columns in summary.items() for column in columns if column != GAP]
+    return [Decision.read(checkout.trained(row, protocol, root)) for row, protocol in named]
 
 
 def terminal_summary(reports: Path, champion: Promoted | None) -> str:

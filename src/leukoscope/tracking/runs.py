@@ -22,6 +22,7 @@ from leukoscope.artifacts.decision import About, DataSet, Decision
 from leukoscope.artifacts.metrics import Metrics
 from leukoscope.config.params import Train
 from leukoscope.core import checkout
+from leukoscope.core.checkout import HISTORY_FILE
 from leukoscope.core.errors import disk_is_full
 from leukoscope.core.processes import is_alive, started
 from leukoscope.tracking.pages import NOTE, dress, in_a_sentence
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 
 FLUSH_SECONDS = 2
-HISTORY_FILE = "history.csv"
 PARENT = "mlflow.parentRunId"
 COMMIT = "mlflow.source.git.commit"
 MIRRORED = ("*.json", "*.csv", "importance/*.csv", "figures/*")

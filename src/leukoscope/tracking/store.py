@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from leukoscope.core import checkout, files
 from leukoscope.core.errors import RegistryError
+from leukoscope.core.paths import inside
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -210,14 +211,18 @@ def merged(write: Callable[..., object], *words: str) -> None:
 
 
 def experiment_of(client: MlflowClient, data_name: str) -> str:
-    """The id of the data set's experiment, which is created, or restored if it was deleted."""
+    """The id of the data set's experiment, which is created, or restored if it was deleted.
+
+    Raises RegistryError for a name that leads out of the folder of artifacts.
+    """
     name = EXPERIMENT_PREFIX + data_name
     root = local_root(tracking_uri())
+    artifacts = str(inside(root / ARTIFACTS, data_name, RegistryError)) if root else None
     with locked("store"):
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
             with unless_there():
-                client.create_experiment(name, artifact_location=str(root / ARTIFACTS / data_name) if root else None)
+                client.create_experiment(name, artifact_location=artifacts)
             experiment = client.get_experiment_by_name(name)
     assert experiment is not None
     if experiment.lifecycle_stage == "deleted":

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def frame_layers(picture: keras.KerasTensor, frame: int, size: int) -> keras.KerasTensor:
-    """The frame rule as layers: the same pixels as `leukoscope.data.pack.frame_and_resize`, as floats.
+    """The frame rule as layers: the same pixels as `imaging.framing.frame_and_resize`, as floats.
 
     Padding first makes every picture larger than the frame, since Keras's CenterCrop would enlarge a smaller one. Keras
     takes these two layers to be training unless told otherwise, and all layers after them: dropouts would drop.

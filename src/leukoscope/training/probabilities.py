@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from leukoscope.config.rows import ModelSettings
 from leukoscope.imaging.turns import turned, turns_of
 from leukoscope.training.task import TrainingData
-
-if TYPE_CHECKING:
-    pass
-
 
 PREDICTED_AT_ONCE = 64  # pictures in memory as floats
 

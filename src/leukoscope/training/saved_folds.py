@@ -18,6 +18,7 @@ import pandas as pd
 
 from leukoscope.artifacts.decision import Decision, parameters_of
 from leukoscope.artifacts.layers import LayerFacts
+from leukoscope.core.checkout import HISTORY_FILE
 from leukoscope.core.errors import DataError
 from leukoscope.features.engine import compiled, export
 from leukoscope.features.keras_loading import load_saved
@@ -29,8 +30,6 @@ from leukoscope.training.task import TrainedFold, TrainingData
 
 if TYPE_CHECKING:
     import keras
-
-HISTORY_FILE = "history.csv"
 
 
 def save_fold(trained: TrainedFold, folder: Path) -> str:

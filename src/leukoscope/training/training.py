@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from leukoscope.core.arrays import gathered
+from leukoscope.core.arrays import mapped
 from leukoscope.core.progress import progress
 from leukoscope.features.keras_loading import load_keras
 from leukoscope.training.fitting import EpochEnd, History, Vectors
@@ -24,6 +24,8 @@ from leukoscope.training.task import Task, TrainedFold
 
 if TYPE_CHECKING:
     import keras
+
+GATHERED_AT_ONCE = 1024  # images
 
 
 class Training(Task):
@@ -107,3 +109,12 @@ class Training(Task):
         at = np.sort(np.concatenate([self.data.positions(sides, side) for side in named]))
         features = gathered(self.data.vectors(), at, views, self.store / "scratch")
         return Vectors(features, self.data.labels[at], self.data.groups[at])
+
+
+def gathered(features: np.ndarray, positions: np.ndarray, views: int, folder: Path) -> np.ndarray:
+    """The first `views` of `features` [images, views, channels] at `positions`, mapped."""
+    chosen = mapped((len(positions), views, features.shape[-1]), folder)
+    for start in range(0, len(positions), GATHERED_AT_ONCE):
+        part = slice(start, start + GATHERED_AT_ONCE)
+        chosen[part] = features[positions[part], :views]
+    return chosen

@@ -9,13 +9,12 @@ from typing import Any
 
 from leukoscope.config.params import Params
 from leukoscope.config.yaml_edit import Edit
+from leukoscope.core import checkout
 from leukoscope.tuning.bench import Bench
 from leukoscope.tuning.figures import draw_study
 from leukoscope.tuning.gain import Gain, gain_of
 from leukoscope.tuning.launch import Start, run_study, start_here
 from leukoscope.tuning.trials import Tally
-
-REPORTS = Path("reports", "tuning")
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def tune(
     run = partial(run_study, total=total, workers=workers, another=another, start=start)
     bench = Bench.of(params, row, params.tune.fold)
     study = run(bench)
-    folder = REPORTS / row
+    folder = checkout.tuning(row)
     figures = nested_report = edit = None
     if draw_study(study, folder / "figures"):
         from leukoscope.tuning.runs import mirror
