@@ -1,5 +1,5 @@
 """`python -m leukoscope` is the command line."""
 
-from leukoscope.cli import main
+from leukoscope.cli.commands import main
 
 main()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from leukoscope.cli import main
+from leukoscope.cli.commands import main
 from leukoscope.data.synthetic.cells import fixed_cells
 from leukoscope.evaluation.figures import ORANGE
 from leukoscope.explain import explainer

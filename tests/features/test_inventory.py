@@ -114,7 +114,7 @@ def test_the_command_imports_neither_keras_nor_tensorflow() -> None:
     script = (
         "import sys; sys.argv = ['leukoscope', 'weights']\n"
         "sys.modules['keras'] = sys.modules['keras_hub'] = sys.modules['tensorflow'] = None\n"
-        "from leukoscope.cli import main; main()"
+        "from leukoscope.cli.commands import main; main()"
     )
     root = Path(__file__).parents[2]
     ran = subprocess.run(

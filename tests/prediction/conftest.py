@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from leukoscope.artifacts.decision import DataSet, Decision, Parameters
+from leukoscope.artifacts.decision import DataSet, Decision
 from leukoscope.artifacts.training_cells import TrainingCells, fingerprint
-from leukoscope.config.rows import ModelSettings
 from leukoscope.imaging.cell import find_cell
 from leukoscope.imaging.framing import centre_frame
 from leukoscope.registry.champion import Champion
 from leukoscope.registry.runtime import Scorer
-from leukoscope.stats.points import Calibration, OperatingPoint
+from tests.fixtures.decisions import decision_at, point
 from tests.fixtures.raw_folders import drawn, encoded
 
 FRAME = 300
@@ -67,36 +66,9 @@ def folder(tmp_path: Path, cells: dict[str, np.ndarray]) -> Path:
 
 def decision(threshold: float, **pooled: Any) -> Decision:
     """decision.json of a version that calls at this threshold; it was trained on no picture that anyone has."""
-    point = {
-        "rule": "the smallest threshold of a specificity",
-        "at_least": 0.9,
-        "threshold": threshold,
-        "sensitivity": 0.8,
-        "specificity": 0.9,
-        "refer_low": threshold - 0.02,
-        "refer_high": threshold + 0.02,
-        "refer_reason": None,
-        "level": 0.95,
-        "calibration": Calibration(slope=1, intercept=0),
-        "n": 100,
-    }
-    decided = OperatingPoint(**{**point, **pooled})
-    return Decision(
-        row="a_row",
-        protocol="subject",
-        settings=ModelSettings(backbone="mobilenetv2", frame=FRAME),
-        mode="frozen",
-        weights_kind="imagenet",
-        data=DataSet(name="cells", kind="real", hash="d" * 64),
-        split_hash="5" * 64,
-        identity="1" * 64,
-        parameters=Parameters(total=8, trainable=6),
-        layers=[],
-        folds={"0": decided},
-        pooled=decided,
-        training_images={},
-        training_subjects=[],
-    )
+    decided = point(threshold, (threshold - 0.02, threshold + 0.02)).model_copy(update=pooled)
+    real = {"data": DataSet(name="cells", kind="real", hash="d" * 64), "weights_kind": "imagenet"}
+    return decision_at(decided, FRAME, "a_row").model_copy(update=real)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from leukoscope.cli import main
+from leukoscope.cli.commands import main
 from leukoscope.core.errors import UserError
 from leukoscope.registry import versions
 from leukoscope.serving.server import bound

@@ -15,7 +15,7 @@ from leukoscope.config.params import HONEST_PROTOCOLS
 from leukoscope.config.rows import ModelSettings, Protocol, Tuned
 from leukoscope.core.cautions import TESTED, UNKNOWN, Marks, joined, not_for_real, why_not_real
 from leukoscope.core.errors import DataError
-from leukoscope.core.files import write_json
+from leukoscope.core.files import read_json, write_json
 from leukoscope.stats.points import OperatingPoint
 
 DECISION_FILE = "decision.json"
@@ -174,13 +174,7 @@ class Decision(About):
     def read(cls, folder: Path) -> Decision:
         """decision.json in `folder`. Raises DataError where there is none, or another file of that name."""
         path = folder / DECISION_FILE
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise DataError(f"{path} is missing: run dvc repro") from None
-        except ValueError as error:
-            raise DataError(f"{path} is not readable JSON ({error}): run dvc repro") from None
-        return cls.of(content, path)
+        return cls.of(read_json(path), path)
 
     def write(self, folder: Path) -> None:
         """Write decision.json into `folder`."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from leukoscope.core.errors import DataError
-from leukoscope.core.files import write_json
+from leukoscope.core.files import read_json, write_json
 
 METRICS_FILE = "metrics.json"
 
@@ -124,12 +123,9 @@ class Metrics:
     def read(cls, folder: Path) -> Metrics:
         """metrics.json in `folder`. Raises DataError where there is none."""
         path = folder / METRICS_FILE
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise DataError(f"{path} is missing: run dvc repro") from None
-        except ValueError as error:
-            raise DataError(f"{path} is not readable JSON ({error}): run dvc repro") from None
+        content = read_json(path)
+        if not isinstance(content, dict):
+            raise DataError(f"{path} has no metrics: run dvc repro")
         return cls(content)
 
     def write(self, folder: Path) -> None:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from leukoscope.core.errors import LeukoscopeError, disk_is_full
+from leukoscope.core.errors import DataError, LeukoscopeError, disk_is_full
 from leukoscope.core.processes import is_alive
 
 NO_ROOM = 1 << 16  # bytes: less is left only where something has just filled the disk
@@ -96,6 +96,16 @@ def sha256_of(file: Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def read_json(path: Path, mend: str = "dvc repro") -> Any:
+    """What a JSON file holds. Raises DataError where it is missing or broken, with the command that makes it again."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing: run {mend}") from None
+    except ValueError as error:
+        raise DataError(f"{path} is not readable JSON ({error}): run {mend}") from None
 
 
 def write_json(target: Path | str, content: Any) -> None:

@@ -6,7 +6,6 @@ day.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +23,7 @@ from leukoscope.core import checkout
 from leukoscope.core.cautions import Marks
 from leukoscope.core.checkout import TIMING_FILE
 from leukoscope.core.errors import DataError
+from leukoscope.core.files import read_json
 from leukoscope.data.splits import leaks
 from leukoscope.evaluation.baseline import baseline_area, no_skill
 from leukoscope.evaluation.comparison import leakage_gap
@@ -262,18 +262,10 @@ class Evidence:
         return counted
 
 
-def _read_json(path: Path, command: str) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing: run {command}") from None
-    return content
-
-
 def _read_result(root: Path, row: str, protocol: Protocol) -> Result:
     folder, trained = checkout.results(row, protocol, root), checkout.trained(row, protocol, root)
     metrics, decision = Metrics.read(folder), Decision.read(trained)
-    timing = {} if decision.is_ensemble else _read_json(trained / TIMING_FILE, "dvc repro")
+    timing = {} if decision.is_ensemble else read_json(trained / TIMING_FILE)
     return Result(row, protocol, metrics, decision, timing, folder)
 
 
@@ -298,12 +290,12 @@ def read_evidence(params: Params, root: Path = Path()) -> Evidence:
         for row in params.rows_and_ensembles
         for protocol in params.protocols
     }
-    registered = _read_json(root / checkout.REGISTERED, "dvc repro register")
+    registered = read_json(root / checkout.REGISTERED, "dvc repro register")
     _refuse_mixed_data(list(results.values()), registered)
     return Evidence(
         params=params,
         root=root,
-        source=_read_json(root / checkout.SOURCE, "dvc repro fetch"),
+        source=read_json(root / checkout.SOURCE, "dvc repro fetch"),
         images=pd.read_parquet(root / checkout.IMAGES),
         splits=pd.read_parquet(root / checkout.SPLITS),
         results=results,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import shutil
 import textwrap
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from leukoscope.artifacts.decision import Decision, marks
 from leukoscope.artifacts.metrics import Estimate
 from leukoscope.core import checkout
 from leukoscope.core.cautions import RESEARCH_ONLY, Caution, Marks, cautions, gap_mark
-from leukoscope.core.errors import DataError
+from leukoscope.core.files import read_json
 from leukoscope.core.text import NOT_DEFINED, with_interval
 
 Numbers = Mapping[str, float]
@@ -107,15 +106,13 @@ def terminal_summary(reports: Path, champion: Promoted | None) -> str:
     Raises DataError where the pipeline has not run.
     """
     path = reports / checkout.SUMMARY.name
-    if not path.exists():
-        raise DataError(f"{path} is missing: run dvc repro")
-    summary: dict[str, Any] = json.loads(path.read_text())
+    summary: dict[str, Any] = read_json(path)
     promoted = "Promoted: none; reports/registered.json says why"
     if champion is not None:
         tags = champion.tags
         promoted = f"Promoted: version {champion.version}, {tags.get('row')} under protocol {tags.get('protocol')}"
     root = reports.resolve().parent
-    source = json.loads((root / checkout.SOURCE).read_text())
+    source = read_json(root / checkout.SOURCE)
     decisions = _decisions(root, summary)
     marked = marks(decisions)
     raised = cautions(source["kind"], {decision.row: decision.weights_kind for decision in decisions}, marked)

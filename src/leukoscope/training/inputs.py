@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from leukoscope.artifacts.decision import About, DataSet, TunedOn
 from leukoscope.config.params import Params
 from leukoscope.config.rows import ModelSettings, Protocol, Tuned
 from leukoscope.core import checkout
+from leukoscope.core.files import read_json
 from leukoscope.data.pack import open_pack
 from leukoscope.data.splits import overlap, read_split
 from leukoscope.features.embedding import read_features
@@ -77,7 +77,7 @@ def read_inputs(params: Params, name: str, protocol: Protocol, below: Path = che
         split=split,
         data=data,
         features=about,
-        source=json.loads((below / checkout.SOURCE).read_text()),
+        source=read_json(below / checkout.SOURCE, "dvc repro fetch"),
         tuned=_tuned(row.tuned, images, split, below / checkout.SPLITS) if row.tuned else None,
     )
 

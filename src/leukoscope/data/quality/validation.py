@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -12,8 +11,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from leukoscope.config.params import Validate
+from leukoscope.core.checkout import SOURCE
 from leukoscope.core.errors import DataError
-from leukoscope.core.files import new_file, new_folder, write_json
+from leukoscope.core.files import new_file, new_folder, read_json, write_json
 from leukoscope.data.quality import expectations
 from leukoscope.data.quality.duplicates import KINDS, assign_groups, find_duplicates
 from leukoscope.data.quality.expectations import Finding, Suite
@@ -71,13 +71,8 @@ def validate(raw: Path, settings: Validate, images_out: Path, report: Path) -> V
 
 
 def _read_source(raw: Path) -> dict[str, Any]:
-    path = raw / "source.json"
-    try:
-        source = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing: run dvc repro fetch") from None
-    except ValueError as error:
-        raise DataError(f"{path} is not readable JSON ({error}): run dvc repro fetch") from None
+    path = raw / SOURCE.name
+    source: dict[str, Any] = read_json(path, "dvc repro fetch")
     if missing := [key for key in ("classes", "cnmc_complete", "verified") if key not in source]:
         raise DataError(f"{path} does not say {', '.join(missing)}: run dvc repro fetch")
     return source
