@@ -61,3 +61,4 @@ def test_make_runs_what_the_tests_run() -> None:
     assert "leukoscope summary" in of("demo")
     assert "leukoscope ui" in of("ui")
     assert "leukoscope dashboard" in of("dashboard")
+    assert 'pytest -q -n 2 --dist loadfile -m "not slow"' in of("test")

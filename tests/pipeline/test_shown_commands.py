@@ -29,6 +29,7 @@ SERVERS = {"ui": "/health", "dashboard": "/dashboard/", "serve": "/health"}  # s
 # A shown command: what is run instead, and why.
 REDUCED = {
     "make demo": ("dvc repro --quiet && leukoscope summary", "its two commands; installing is not this test's"),
+    "make test": ("pytest -q tests/test_house.py", "one file; the whole of it is what runs beside this test"),
     "make ui": ("leukoscope ui", "its command"),
     "make dashboard": ("leukoscope dashboard", "its command"),
     "dvc repro": ("dvc repro -f -s report", "the fixture runs the whole of it, and this a stage of it again"),
