@@ -419,7 +419,8 @@ def test_a_version_carries_its_training_cells_and_one_without_them_is_registered
     assert content["promoted"]
     training = loading.load_champion("cells").training
     assert training
-    assert json.loads(json.dumps(content["training_range"])) == {"range": training.range, "unseen": training.unseen}
+    ours = {"range": training.range, "unseen": training.unseen}
+    assert json.loads(json.dumps(content["training_range"])) == json.loads(json.dumps(ours))
     assert len(training.pictures) == len(images())
     assert training.prevalence == pytest.approx(0.5)
     assert versions.champions("cells").previous is None  # which is another model, where there is one
